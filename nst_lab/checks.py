@@ -1,0 +1,226 @@
+"""Checks of a configuration that end in one line: the key, the value, what would be valid and the nearest name."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from nst_lab import catalog
+from nst_lab.config import Config, Rule
+from nst_lab.errors import ConfigError
+
+# Keys whose null means something of its own; any other null is the convention's and is filled in before the checks.
+NULL_HAS_MEANING = {"content.image", "style.size", "init.image", "threads", "scales"}
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def show(value: Any) -> str:
+    """A value as it is written in YAML and on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(show, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`; did you mean X?` for the closest of `choices`, or nothing."""
+    matches = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def section_of(field: Field) -> type | None:
+    """The dataclass behind a section of the schema, None for a plain key."""
+    return field.default_factory if field.default_factory is not NO_DEFAULT else None
+
+
+def schema_keys(section: type = Config, prefix: str = "") -> dict[str, Field]:
+    """Dotted key -> dataclass field of every plain key of the schema."""
+    keys = {}
+    for field in fields(section):
+        nested = section_of(field)
+        keys |= schema_keys(nested, f"{prefix}{field.name}.") if nested else {f"{prefix}{field.name}": field}
+    return keys
+
+
+def expected_type(field: Field) -> str:
+    """The type of a key in words."""
+    options = typing.get_args(field.type) if isinstance(field.type, types.UnionType) or _is_union(field) else ()
+    kinds = [kind for kind in options or (field.type,) if kind is not type(None)]
+    kind = kinds[0]
+    if typing.get_origin(kind) is list:
+        item = typing.get_args(kind)[0]
+        words = f"a list of {item.__name__.lower() + 's' if is_dataclass(item) else WORDS[item]} such as [a, b]"
+    else:
+        words = WORDS.get(kind, kind.__name__)
+    return f"{words} or null" if options else words
+
+
+def _is_union(field: Field) -> bool:
+    return typing.get_origin(field.type) is typing.Union
+
+
+def check_key(key: str, value: Any = "") -> None:
+    """Raise unless `key` is a key or a section of the schema."""
+    known = schema_keys()
+    if key in known or any(name.startswith(f"{key}.") for name in known):
+        return
+    section = key.rpartition(".")[0]
+    while section and not any(name.startswith(f"{section}.") for name in known):
+        section = section.rpartition(".")[0]
+    prefix = f"{section}." if section else ""
+    siblings = dict.fromkeys(name[len(prefix) :].partition(".")[0] for name in known if name.startswith(prefix))
+    full = nearest(key, known) or nearest(key, (f"{prefix}{name}" for name in siblings))
+    where = f"keys of {section}" if section else "keys"
+    raise ConfigError(f"{key}={show(value)}: no such key; {where}: {', '.join(siblings)}{full}")
+
+
+def check_unknown_keys(settings: dict, section: type = Config, prefix: str = "") -> None:
+    """Raise at the first key of `settings` that the schema lacks (a user's YAML file may bring one)."""
+    nested = {field.name: section_of(field) for field in fields(section)}
+    for name, value in settings.items():
+        if name not in nested:
+            check_key(f"{prefix}{name}", value)
+        elif nested[name]:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{prefix}{name}={show(value)}: expected a section with keys, got a plain value")
+            check_unknown_keys(value, nested[name], f"{prefix}{name}.")
+
+
+def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
+    """Dotted key, field and value of every plain key of a typed configuration."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            yield from leaves(value, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", field, value
+
+
+def check_config(config: Config) -> None:
+    """Raise at the first value of a filled configuration that cannot work, alone or together with others."""
+    for key, field, value in leaves(config):
+        if value is None and key not in NULL_HAS_MEANING:
+            raise ConfigError(f"{key}=null: convention={config.convention} gives it no value; set it")
+        _check_rule(key, value, field.metadata.get("rule"))
+    for index, scale in enumerate(config.scales or []):
+        for key, field, value in leaves(scale):
+            _check_rule(f"scales[{index}].{key}", value, field.metadata["rule"])
+    _check_layers(config)
+    _check_styles(config)
+    _check_terms(config)
+    _check_init(config)
+    _check_scales(config)
+    _check_model(config)
+
+
+def _check_rule(key: str, value: Any, rule: Rule | None) -> None:
+    if rule is None or value is None:
+        return
+    for item in value if isinstance(value, list) else [value]:
+        if not rule.accepts(item):
+            what = f" {show(item)} is not valid," if isinstance(value, list) else ""
+            raise ConfigError(f"{key}={show(value)}:{what} expected {rule.expected}{nearest(item, rule.choices)}")
+
+
+def _check_layers(config: Config) -> None:
+    layers = config.layers
+    for kind, names, weights in (
+        ("content", layers.content, layers.content_weights),
+        ("style", layers.style, layers.style_weights),
+    ):
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ConfigError(f"layers.{kind}={show(names)}: {', '.join(sorted(repeated))} is listed twice")
+        _check_count(f"layers.{kind}_weights", weights, f"layers.{kind}", names)
+
+
+def _check_count(key: str, weights: list, of_key: str, names: list) -> None:
+    if len(weights) != len(names):
+        raise ConfigError(
+            f"{key}={show(weights)}: {len(weights)} values, expected {len(names)}, one for each of "
+            f"{of_key}={show(names)}"
+        )
+
+
+def _check_styles(config: Config) -> None:
+    style = config.style
+    _check_count("style.weights", style.weights, "style.images", style.images)
+    needed = config.loss.style_weight > 0 or config.init.kind == "style"
+    if needed and not style.images:
+        raise ConfigError("style.images=[]: at least one image is needed while loss.style_weight > 0 or init.kind=style")
+    if config.loss.style_weight > 0 and not any(style.weights):
+        raise ConfigError(f"style.weights={show(style.weights)}: at least one must be greater than 0")
+    for image in style.images:
+        check_image("style.images", image)
+
+
+def _check_terms(config: Config) -> None:
+    loss, layers, content = config.loss, config.layers, config.content.image
+    if not (loss.content_weight or loss.style_weight or loss.tv_weight):
+        raise ConfigError("loss.content_weight=0: nothing to optimise while style_weight and tv_weight are 0 too")
+    for kind in ("content", "style"):
+        weights = getattr(layers, f"{kind}_weights")
+        if getattr(loss, f"{kind}_weight") > 0 and not any(weights):
+            raise ConfigError(
+                f"layers.{kind}_weights={show(weights)}: no {kind} layer has a weight while loss.{kind}_weight > 0"
+            )
+    if content is not None:
+        check_image("content.image", content)
+    elif loss.content_weight > 0 or config.init.kind in ("content", "mix"):
+        raise ConfigError("content.image=null: an image is needed for loss.content_weight > 0, init.kind=content or mix")
+    elif not config.style.images and config.init.kind != "file":
+        raise ConfigError("content.image=null: without a style image or init.kind=file nothing gives the result a shape")
+
+
+def _check_init(config: Config) -> None:
+    if config.init.kind == "file":
+        if config.init.image is None:
+            raise ConfigError("init.image=null: init.kind=file needs a catalog name or a path")
+        check_image("init.image", config.init.image)
+
+
+def _check_scales(config: Config) -> None:
+    scales = config.scales
+    if scales is None:
+        return
+    if not scales or scales[-1].factor != 1:
+        last = show(scales[-1].factor) if scales else "missing"
+        raise ConfigError(f"scales: the last factor is {last}, expected 1, so that the result has the size asked for")
+    if len(scales) > config.optimizer.evaluations:
+        raise ConfigError(
+            f"optimizer.evaluations={config.optimizer.evaluations}: fewer than the {len(scales)} entries of scales"
+        )
+
+
+def _check_model(config: Config) -> None:
+    model, named = config.model, ("caffe", "torchvision", "random")
+    if model.weights not in named:
+        path = Path(model.weights)
+        if path.suffix not in (".pth", ".safetensors", ".npz") or not path.is_file():
+            raise ConfigError(
+                f"model.weights={model.weights}: expected {', '.join(named)} or an existing .pth, .safetensors or "
+                f".npz file{nearest(model.weights, named)}"
+            )
+    if model.normalized and model.weights != "caffe":
+        raise ConfigError(
+            "model.normalized=true: the shipped mean activations belong to model.weights=caffe; "
+            f"use model.normalized=false with model.weights={model.weights}"
+        )
+    for key in ("mean", "std"):
+        if len(getattr(model, key)) != 3:
+            raise ConfigError(f"model.{key}={show(getattr(model, key))}: expected three numbers, for R, G and B")
+    if len(config.optimizer.betas) != 2:
+        raise ConfigError(f"optimizer.betas={show(config.optimizer.betas)}: expected two numbers")
+
+
+def check_image(key: str, image: str) -> None:
+    """Raise unless `image` is a catalog name or an existing file."""
+    try:
+        catalog.locate(image)
+    except ConfigError as error:
+        raise ConfigError(f"{key}={image}: {str(error).partition(': ')[2]}") from None

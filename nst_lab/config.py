@@ -1,0 +1,193 @@
+"""The typed schema of a configuration. Types and valid values live here; the values themselves live in `conf/`.
+
+A key typed `X | None` whose description says so may be `null`, which stands for "the convention's"; `composition.py`
+fills it in. Everything that follows sees a filled `Config`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+from nst_lab.architecture import LAYERS
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must satisfy: a test, the words for it, and the choices where they can be listed."""
+
+    accepts: Callable[[Any], bool]
+    expected: str
+    choices: tuple[str, ...] = ()
+
+
+def _key(rule: Rule | None = None) -> Any:
+    return field(default=MISSING, metadata={"rule": rule})
+
+
+def _one_of(*choices: str) -> Any:
+    return _key(Rule(lambda value: value in choices, f"one of {', '.join(choices)}", choices))
+
+
+def _at_least(minimum: float) -> Any:
+    return _key(Rule(lambda value: isfinite(value) and value >= minimum, f"a finite number, at least {minimum}"))
+
+
+def _more_than(minimum: float) -> Any:
+    return _key(Rule(lambda value: isfinite(value) and value > minimum, f"a finite number greater than {minimum}"))
+
+
+def _between(low: float, high: float) -> Any:
+    return _key(Rule(lambda value: low <= value <= high, f"a number from {low} to {high}"))
+
+
+def _finite() -> Any:
+    return _key(Rule(isfinite, "a finite number"))
+
+
+def _layer_names() -> Any:
+    return _key(Rule(lambda value: value in LAYERS, f"layers among {', '.join(LAYERS)}", tuple(LAYERS)))
+
+
+def _device() -> Any:
+    def accepts(value: str) -> bool:
+        return value in ("auto", "cpu", "cuda", "mps") or (value.startswith("cuda:") and value[5:].isdecimal())
+
+    return _key(Rule(accepts, "auto, cpu, cuda, cuda:<index> or mps", ("auto", "cpu", "cuda", "cuda:0", "mps")))
+
+
+@dataclass
+class Content:
+    """`image` is a catalog name or a path; null only where neither a content term nor the start needs it."""
+
+    image: Optional[str] = _key()
+
+
+@dataclass
+class Style:
+    """The style images, their weights (null = all 1), how several are blended, and their size (null = `size`)."""
+
+    images: list[str] = _key()
+    weights: Optional[list[float]] = _at_least(0)
+    blend: Optional[str] = _one_of("weighted", "sum", "loss_share", "targets")
+    size: Optional[int] = _at_least(1)
+
+
+@dataclass
+class Layers:
+    """Taps of the content and style representation; null weights follow the profile."""
+
+    content: Optional[list[str]] = _layer_names()
+    style: Optional[list[str]] = _layer_names()
+    content_weights: Optional[list[float]] = _at_least(0)
+    style_weights: Optional[list[float]] = _at_least(0)
+    content_profile: Optional[str] = _one_of("uniform", "ones", "inverse_channels2")
+    style_profile: Optional[str] = _one_of("uniform", "ones", "inverse_channels2")
+
+
+@dataclass
+class Loss:
+    """Factors and forms of the three terms; see `losses.py` for the formulas."""
+
+    content_weight: Optional[float] = _at_least(0)
+    style_weight: Optional[float] = _at_least(0)
+    tv_weight: Optional[float] = _at_least(0)
+    statistic: Optional[str] = _one_of("gram")
+    gram_divisor: Optional[str] = _one_of("positions", "channels_positions", "none")
+    content_reduction: Optional[str] = _one_of("mean", "sum")
+    content_factor: Optional[float] = _more_than(0)
+    style_reduction: Optional[str] = _one_of("mean", "sum")
+    style_factor: Optional[float] = _more_than(0)
+    tv_form: Optional[str] = _one_of("l1", "squared")
+    tv_reduction: Optional[str] = _one_of("mean", "sum")
+
+
+@dataclass
+class Init:
+    """The starting image; `noise_mean` and `noise_std` in the image's [0, 1], `mix` is the share of noise."""
+
+    kind: Optional[str] = _one_of("content", "style", "noise", "gray", "mix", "file")
+    image: Optional[str] = _key()
+    noise: Optional[str] = _one_of("normal", "uniform")
+    noise_mean: Optional[float] = _finite()
+    noise_std: Optional[float] = _at_least(0)
+    mix: Optional[float] = _between(0, 1)
+
+
+@dataclass
+class Optimizer:
+    """The optimiser and its budget in closure evaluations; the rates are in the units that the optimiser sees."""
+
+    name: Optional[str] = _one_of("lbfgs", "lbfgs_torch", "adam", "sgd")
+    evaluations: int = _at_least(1)
+    learning_rate: Optional[float] = _more_than(0)
+    history: Optional[int] = _at_least(1)
+    betas: Optional[list[float]] = _between(0, 0.999999)
+    momentum: Optional[float] = _between(0, 1)
+    pixel_scale: Optional[float] = _more_than(0)
+    bounds: Optional[str] = _one_of("none", "straight_through")
+    tolerance: float = _at_least(0)
+    window: int = _at_least(2)
+
+
+@dataclass
+class Scale:
+    """One step of a coarse-to-fine schedule: `factor` of the final size, `share` of the evaluations."""
+
+    factor: float = _more_than(0)
+    share: float = _more_than(0)
+
+
+@dataclass
+class Model:
+    """The network: weights, input statistics (null = those of the weights), pooling and padding."""
+
+    weights: Optional[str] = _key()
+    seed: int = _at_least(0)
+    normalized: Optional[bool] = _key()
+    pooling: Optional[str] = _one_of("max", "avg")
+    padding: Optional[str] = _one_of("zeros", "replicate", "reflect")
+    padding_first: Optional[str] = _one_of("zeros", "replicate", "reflect")
+    mean: Optional[list[float]] = _finite()
+    std: Optional[list[float]] = _more_than(0)
+
+
+@dataclass
+class Log:
+    """Scalars every so many evaluations; the number of pictures of the run's progress. Neither alters the result."""
+
+    every: int = _at_least(1)
+    images: int = _at_least(0)
+
+
+@dataclass
+class Config:
+    """Everything that determines one run."""
+
+    name: str = _key(
+        Rule(
+            lambda value: bool(value.strip(". ")) and not set(value) & set("/\\\0\n"),
+            "a folder name without slashes",
+        )
+    )
+    out_dir: str = _key()
+    convention: str = _key()
+    size: int = _at_least(1)
+    size_rule: Optional[str] = _one_of("longer", "shorter", "height", "area", "exact")
+    seed: int = _at_least(0)
+    device: str = _device()
+    precision: str = _one_of("fp32", "tf32", "bf16")
+    threads: Optional[int] = _at_least(1)
+    content: Content = field(default_factory=Content)
+    style: Style = field(default_factory=Style)
+    layers: Layers = field(default_factory=Layers)
+    loss: Loss = field(default_factory=Loss)
+    init: Init = field(default_factory=Init)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    scales: Optional[list[Scale]] = _key()
+    model: Model = field(default_factory=Model)
+    log: Log = field(default_factory=Log)
+    dry_run: bool = _key()
+    force: bool = _key()

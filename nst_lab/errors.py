@@ -1,0 +1,17 @@
+"""The errors that a user can cause, each told in one line."""
+
+
+class UserError(Exception):
+    """Something the user can mend: one line that names the key or file, the value and what would be valid."""
+
+
+class ConfigError(UserError):
+    """The configuration is wrong. Raised before any work starts; the command line exits with 2."""
+
+
+class ImageError(UserError):
+    """An image file cannot be decoded or used. Names the file and the reason."""
+
+
+class WeightsError(UserError):
+    """Network weights cannot be found, verified or read. Names the source and what to do."""

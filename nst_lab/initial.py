@@ -1,0 +1,48 @@
+"""The starting image of an optimisation."""
+
+import torch
+from torch import Tensor
+
+from nst_lab.config import Init
+from nst_lab.images import resize
+
+
+def noise_image(height: int, width: int, init: Init, seed: int) -> Tensor:
+    """White noise (1, 3, H, W) of the given mean and standard deviation in the image's [0, 1].
+
+    `normal` is not clipped; `uniform` is spread over mean ± √3·std. Drawn on the CPU, so that every device starts from
+    the same picture.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shape = (1, 3, height, width)
+    if init.noise == "normal":
+        unit = torch.randn(shape, generator=generator)
+    else:
+        unit = (torch.rand(shape, generator=generator) * 2 - 1) * 3**0.5
+    return init.noise_mean + init.noise_std * unit
+
+
+def initial_image(
+    init: Init,
+    seed: int,
+    height: int,
+    width: int,
+    *,
+    content: Tensor | None,
+    style: Tensor | None,
+    file: Tensor | None,
+) -> Tensor:
+    """The start (1, 3, H, W) that `init.kind` names.
+
+    `content`, `style` (the first style) and `file` are resized to H x W, whatever their aspect; `gray` is 0.5;
+    `mix` is (1 - m)·content + m·noise (Gatys et al.'s noise ratio), m being `init.mix`.
+    """
+    if init.kind == "noise":
+        return noise_image(height, width, init, seed)
+    if init.kind == "gray":
+        return torch.full((1, 3, height, width), 0.5)
+    source = {"content": content, "mix": content, "style": style, "file": file}[init.kind]
+    picture = resize(source, height, width)
+    if init.kind == "mix":
+        return torch.lerp(picture, noise_image(height, width, init, seed), init.mix)
+    return picture.clone()

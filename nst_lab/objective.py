@@ -1,0 +1,147 @@
+"""The objective: image -> named terms -> total. Targets are computed once, terms of weight zero are not built."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nst_lab.config import Config
+from nst_lab.losses import gram_matrix, squared_error, total_variation
+
+
+@dataclass(frozen=True)
+class Losses:
+    """One evaluation. `content`, `style` and `tv` are weighted and add up to `total`; `terms` are raw, by name."""
+
+    total: Tensor
+    content: Tensor
+    style: Tensor
+    tv: Tensor
+    terms: dict[str, Tensor]
+
+    def detach(self) -> "Losses":
+        """The same without the graph behind it."""
+        terms = {name: value.detach() for name, value in self.terms.items()}
+        return Losses(self.total.detach(), self.content.detach(), self.style.detach(), self.tv.detach(), terms)
+
+    def to_floats(self) -> dict[str, Any]:
+        """The same as Python numbers, the terms under `terms` (this waits for the device)."""
+        terms = {name: value.item() for name, value in self.terms.items()}
+        return {name: getattr(self, name).item() for name in ("total", "content", "style", "tv")} | {"terms": terms}
+
+
+def active_layers(names: Sequence[str], weights: Sequence[float], factor: float) -> dict[str, float]:
+    """Layer -> weight, without the layers that cannot contribute."""
+    return {name: weight for name, weight in zip(names, weights, strict=True) if factor > 0 and weight > 0}
+
+
+def needed_taps(config: Config) -> list[str]:
+    """The layers that the objective of a filled configuration reads; the network may be cut after the deepest."""
+    layers, loss = config.layers, config.loss
+    content = active_layers(layers.content, layers.content_weights, loss.content_weight)
+    style = active_layers(layers.style, layers.style_weights, loss.style_weight)
+    return list(content | style)
+
+
+def style_shares(weights: Sequence[float], blend: str) -> list[float]:
+    """The factor of each style: normalised to sum 1 for `weighted` and `targets`, as given for the seed's two."""
+    total = sum(weights)
+    return [weight / total for weight in weights] if blend in ("weighted", "targets") else list(weights)
+
+
+class Objective(nn.Module):
+    """L(x) = α Σ_l u_l C_l(x) + β S(x) + γ TV(x) with S blended from S_s(x) = Σ_l w_l E_{l,s}(x).
+
+    C_l is the content term and E_{l,s} the style term of layer l and style s (`losses.py`), both times the
+    convention's factor. With v_s the style's weight, S by `style.blend`:
+
+    - `weighted`: Σ_s v_s S_s / Σ v, the usual convex blend;
+    - `targets`: one style whose Gram targets are Σ_s v_s G_s / Σ v (the same gradient as `weighted` for mean or summed
+      squared errors of Gram matrices; the values differ by a constant);
+    - `sum`: Σ_s v_s S_s, as Multiple-style-transfer's w1;
+    - `loss_share`: Σ_s (v_s S_s)² / Σ_s v_s S_s, its w2: each style times its own, undetached share of the sum.
+
+    Args:
+        network: image -> activations by tap (`vgg.VGG19`).
+        content: picture (1, 3, H, W) whose representation is the target; may be None if the content weight is 0.
+        styles: pictures by name, any sizes.
+        config: a filled configuration.
+    """
+
+    def __init__(self, network: nn.Module, content: Tensor | None, styles: dict[str, Tensor], config: Config):
+        super().__init__()
+        layers, self.loss = config.layers, config.loss
+        self.network = network
+        self.blend = config.style.blend
+        self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
+        self.style_layers = active_layers(layers.style, layers.style_weights, self.loss.style_weight)
+        shares = style_shares(config.style.weights, self.blend) if self.style_layers else []
+        self.style_shares = {name: share for name, share in zip(styles, shares, strict=False) if share > 0}
+        with torch.no_grad():
+            self.content_targets = self._content_targets(content)
+            self.style_targets = self._style_targets(styles)
+
+    def _content_targets(self, content: Tensor | None) -> dict[str, Tensor]:
+        if not self.content_layers:
+            return {}
+        activations = self.network(content)
+        return {layer: activations[layer] for layer in self.content_layers}
+
+    def _style_targets(self, styles: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        targets = {}
+        for name in self.style_shares:
+            activations = self.network(styles[name])
+            targets[name] = {layer: self._gram(activations[layer]) for layer in self.style_layers}
+        if self.blend != "targets" or not targets:
+            return targets
+        blended = {
+            layer: sum(share * targets[name][layer] for name, share in self.style_shares.items())
+            for layer in self.style_layers
+        }
+        self.style_shares = {"blended": 1.0}
+        return {"blended": blended}
+
+    def _gram(self, features: Tensor) -> Tensor:
+        return gram_matrix(features, self.loss.gram_divisor)
+
+    def forward(self, image: Tensor) -> Losses:
+        """Evaluate at `image` (1, 3, H, W), RGB in [0, 1]."""
+        activations = self.network(image) if self.content_layers or self.style_layers else {}
+        terms: dict[str, Tensor] = {}
+        content = self._content(activations, terms, image)
+        style = self._style(activations, terms, image)
+        tv = image.new_zeros(())
+        if self.loss.tv_weight > 0:
+            terms["tv"] = total_variation(image, self.loss.tv_form, self.loss.tv_reduction)
+            tv = self.loss.tv_weight * terms["tv"]
+        return Losses(content + style + tv, content, style, tv, terms)
+
+    def _content(self, activations: dict[str, Tensor], terms: dict[str, Tensor], image: Tensor) -> Tensor:
+        total = image.new_zeros(())
+        for layer, weight in self.content_layers.items():
+            error = squared_error(activations[layer], self.content_targets[layer], self.loss.content_reduction)
+            terms[f"content/{layer}"] = self.loss.content_factor * error
+            total = total + weight * terms[f"content/{layer}"]
+        return self.loss.content_weight * total
+
+    def _style(self, activations: dict[str, Tensor], terms: dict[str, Tensor], image: Tensor) -> Tensor:
+        if not self.style_shares:
+            return image.new_zeros(())
+        grams = {layer: self._gram(activations[layer]) for layer in self.style_layers}
+        per_style = []
+        for name, share in self.style_shares.items():
+            total = image.new_zeros(())
+            for layer, weight in self.style_layers.items():
+                error = squared_error(grams[layer], self.style_targets[name][layer], self.loss.style_reduction)
+                terms[f"style/{name}/{layer}"] = self.loss.style_factor * error
+                total = total + weight * terms[f"style/{name}/{layer}"]
+            per_style.append(share * total)
+        losses = torch.stack(per_style)
+        if self.blend == "loss_share":
+            # Where every style is matched exactly the shares are 0/0; the limit of the loss is 0.
+            blended = losses.square().sum() / losses.sum().clamp_min(torch.finfo(losses.dtype).tiny)
+        else:
+            blended = losses.sum()
+        return self.loss.style_weight * blended

@@ -1,0 +1,104 @@
+"""The run folder: what identifies a run, where it lies, its manifest. Nothing else creates or names one."""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nst_lab import catalog, weight_files
+from nst_lab.checks import leaves
+from nst_lab.composition import to_settings
+from nst_lab.config import Config
+from nst_lab.errors import ConfigError
+
+RESULT_VERSION = 1  # raise it when the same settings begin to give another picture
+
+# Keys that do not determine the picture, or do so only through something hashed in their place.
+NOT_IN_FINGERPRINT = {
+    "name", "out_dir", "convention", "device", "threads", "dry_run", "force", "log.every", "log.images",
+    "layers.content_profile", "layers.style_profile",
+    "content.image", "style.images", "init.image", "model.weights",
+}  # fmt: skip
+
+STREAMS = ("metrics.jsonl", "events.out.tfevents.*")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The fingerprint of a run and the hashes of the inputs that went into it."""
+
+    fingerprint: str
+    hashes: dict[str, Any]
+
+
+def identify(config: Config) -> Identity:
+    """sha256 over `RESULT_VERSION`, the settings that determine the picture, and the bytes of images and weights."""
+    hashes = {
+        "content": _image_hash(config.content.image),
+        "styles": [_image_hash(image) for image in config.style.images],
+        "init": _image_hash(config.init.image) if config.init.kind == "file" else None,
+        "weights": weight_files.identity(config.model.weights),
+    }
+    scales = to_settings(config)["scales"]
+    settings = {key: value for key, _, value in leaves(config) if key not in NOT_IN_FINGERPRINT} | {"scales": scales}
+    text = json.dumps([RESULT_VERSION, settings, hashes], sort_keys=True)
+    return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
+
+
+def _image_hash(image: str | None) -> str | None:
+    return None if image is None else hashlib.sha256(catalog.locate(image).read_bytes()).hexdigest()
+
+
+def run_folder(config: Config, identity: Identity) -> Path:
+    """`<out_dir>/<name>/<content>-<styles>-<convention>-<12 digits of the fingerprint>`."""
+    content = catalog.short_names([config.content.image])[0] if config.content.image else "texture"
+    styles = "+".join(catalog.short_names(config.style.images)) if config.loss.style_weight > 0 else "reconstruction"
+    readable = "-".join(re.sub(r"[^\w+.]+", "_", part)[:40].strip("._") for part in (content, styles))
+    return Path(config.out_dir) / config.name / f"{readable}-{config.convention}-{identity.fingerprint[:12]}"
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a run folder; None where there is none or it cannot be read."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Replace the manifest in one step, so that a reader never sees half of one."""
+    temporary = folder / ".manifest.partial.json"
+    temporary.write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n")
+    temporary.replace(folder / "manifest.json")
+
+
+def is_completed(folder: Path, identity: Identity) -> bool:
+    """Whether `folder` holds the finished run of exactly these settings and inputs."""
+    manifest = read_manifest(folder)
+    return (
+        manifest is not None
+        and manifest.get("status") == "completed"
+        and manifest.get("fingerprint") == identity.fingerprint
+        and (folder / "result.png").is_file()
+    )
+
+
+def prepare_folder(folder: Path) -> None:
+    """Create the folder; the streams of an earlier, unfinished run go, so that no curve is drawn twice.
+
+    Raises:
+        ConfigError: the folder cannot be created or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for pattern in STREAMS:
+            for stream in folder.glob(pattern):
+                stream.unlink()
+    except OSError as error:
+        raise ConfigError(f"out_dir: {folder} cannot be written ({error.strerror})") from error
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"out_dir: {folder} cannot be written (no permission)")

@@ -1,0 +1,143 @@
+"""A list of cells: expand it, check it, drop what is completed, launch the rest with a Hydra launcher, sum it up."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from nst_lab import runs
+from nst_lab.composition import Cell, Composer, finish
+from nst_lab.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell with its identity and folder; `completed` when launched before with the very same settings and inputs."""
+
+    cell: Cell
+    identity: runs.Identity
+    folder: Path
+    completed: bool
+
+
+def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list[Cell]:
+    """The cells of a command line, every one composed and checked before any of them runs.
+
+    Swept keys (`key=a,b`, `key=range(5)`) multiply, the last one fastest. An experiment that declares a sweep of its
+    own (`hydra.sweeper.params`) is swept with or without -m, and a key given on the command line takes the place of the
+    declared one; several experiments (`experiment=a,b`) keep each its own.
+
+    Raises:
+        ConfigError: at the first cell that is wrong.
+    """
+    parsed = composer.parse(list(overrides))
+    hydra_own = [o.input_line for o in parsed if o.key_or_group.startswith(("hydra.", "hydra/"))]
+    task = [o for o in parsed if o.input_line not in hydra_own]
+    experiments = [o for o in task if o.key_or_group == "experiment"]
+    choices = [line for o in experiments for line in _values(o)] or [None]
+    cells = []
+    for choice in choices:
+        fixed = [choice] if choice else []
+        rest = [o.input_line for o in task if o not in experiments]
+        declared = _declared_sweep(composer, [*hydra_own, *fixed], [o.key_or_group for o in task])
+        swept = [*declared, *(o.input_line for o in task if o.is_sweep_override() and o not in experiments)]
+        if swept and not (multirun or declared):
+            raise ConfigError(f"{swept[0]}: several values need a sweep (-m); a list is written key=[a,b]")
+        [batch] = BasicSweeper.split_arguments(composer.parse([*fixed, *declared, *rest]), max_batch_size=None)
+        cells += [Cell(tuple(lines), finish(composer.load([*hydra_own, *lines]))) for lines in batch]
+    return cells
+
+
+def _values(override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.input_line]
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def _declared_sweep(composer: Composer, overrides: list[str], given: list[str]) -> list[str]:
+    params = composer.load(overrides, RunMode.MULTIRUN).hydra.sweeper.get("params") or {}
+    return [f"{key}={value}" for key, value in params.items() if key not in given]
+
+
+def plan(cells: Sequence[Cell]) -> list[Planned]:
+    """Identify every cell; cells that would make the same picture in the same folder are planned once."""
+    planned = {}
+    for cell in cells:
+        identity = runs.identify(cell.config)
+        folder = runs.run_folder(cell.config, identity)
+        done = not cell.config.force and runs.is_completed(folder, identity)
+        planned.setdefault(folder, Planned(cell, identity, folder, done))
+    return list(planned.values())
+
+
+def launch(composer: Composer, planned: Sequence[Planned], hydra_overrides: Sequence[str], task: TaskFunction) -> None:
+    """Run the cells that are not completed with the configured Hydra launcher."""
+    pending = [item.cell for item in planned if not item.completed]
+    if not pending:
+        return
+    master = composer.load([*hydra_overrides, *pending[0].overrides], RunMode.MULTIRUN)
+    context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
+    launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
+    sweep_dir = Path(master.hydra.sweep.dir)
+    try:
+        sweep_dir.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create({"cells": [list(cell.overrides) for cell in pending]}), sweep_dir / "cells.yaml")
+    except OSError as error:
+        raise ConfigError(f"out_dir={master.out_dir}: {sweep_dir} cannot be written ({error.strerror})") from error
+    launcher.launch([list(cell.overrides) for cell in pending], initial_job_idx=0)
+
+
+def swept_keys(cells: Sequence[Cell]) -> list[str]:
+    """The override keys whose values differ between cells, in the order of the command line."""
+    values: dict[str, set[str]] = {}
+    for cell in cells:
+        for key, value in split_overrides(cell).items():
+            values.setdefault(key, set()).add(value)
+    missing = {key for key in values for cell in cells if key not in split_overrides(cell)}
+    return [key for key, found in values.items() if len(found) > 1 or key in missing]
+
+
+def split_overrides(cell: Cell) -> dict[str, str]:
+    """Key -> value of a cell's overrides, as text."""
+    return {key.lstrip("+"): value for key, _, value in (line.partition("=") for line in cell.overrides)}
+
+
+def label(cell: Cell, keys: Sequence[str]) -> str:
+    """What tells a cell from the others: its values of the swept keys."""
+    values = split_overrides(cell)
+    return ", ".join(f"{key}={values[key]}" for key in keys if key in values)
+
+
+def print_summary(planned: Sequence[Planned]) -> int:
+    """The closing table: what completed, what failed and why. Returns the exit status."""
+    keys = swept_keys([item.cell for item in planned])
+    table = Table("run", "status", "evaluations", "total", "seconds", box=None, pad_edge=False)
+    status = 0
+    for item in planned:
+        manifest = runs.read_manifest(item.folder) or {}
+        state = manifest.get("status", "not run")
+        earlier = " (earlier)" if item.completed else ""
+        if state != "completed":
+            status = 1
+        total = (manifest.get("losses") or {}).get("total")
+        table.add_row(
+            label(item.cell, keys) or item.folder.name,
+            state + earlier,
+            str(manifest.get("evaluations", "")),
+            "" if total is None else f"{total:.4g}",
+            f"{manifest.get('seconds', 0):.0f}",
+        )
+    Console(highlight=False, markup=False).print(table)
+    for item in planned:
+        manifest = runs.read_manifest(item.folder) or {}
+        if manifest.get("status") == "failed":
+            print(f"failed: {label(item.cell, keys) or item.folder.name}: {manifest['error']}", file=sys.stderr)
+    return status

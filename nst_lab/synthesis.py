@@ -1,0 +1,184 @@
+"""From images and a filled configuration to a picture; no files, no logger.
+
+`synthesise` is the generator under everything: it yields one `Step` per closure evaluation. `transfer` drives it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nst_lab.architecture import LAYERS
+from nst_lab.catalog import short_names
+from nst_lab.config import Config, Scale
+from nst_lab.errors import ConfigError
+from nst_lab.images import resize, target_size
+from nst_lab.initial import initial_image
+from nst_lab.objective import Objective, needed_taps
+from nst_lab.optimize import Step, Stop, optimise
+from nst_lab.vgg import VGG19, build_network
+from nst_lab.weights import prepare_weights
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pictures of one run at their own sizes, (1, 3, H, W) in [0, 1]; `styles` and their weights by name."""
+
+    content: Tensor | None
+    styles: dict[str, Tensor]
+    init: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run made.
+
+    `image` (1, 3, H, W) float32 on the CPU, clipped to [0, 1]; `losses` are those of that picture before clipping,
+    `history` the total of every evaluation.
+    """
+
+    image: Tensor
+    losses: dict
+    evaluations: int
+    seconds: float
+    stop: Stop
+    history: list[float]
+
+
+def transfer(
+    content: Tensor | None,
+    styles: Sequence[Tensor],
+    config: Config,
+    *,
+    init: Tensor | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Result:
+    """Optimise a picture for `content` and `styles` as `config` says.
+
+    Args:
+        content: RGB (1, 3, H, W) in [0, 1], resized to `config.size` by `config.size_rule`; None for a texture.
+        styles: one picture per entry of `config.style.images`, which names them.
+        config: a filled configuration (`nst_lab.compose`).
+        init: the starting picture of `init.kind=file`.
+        on_step: called with every `Step`; it cannot alter the result.
+
+    Raises:
+        ConfigError: pictures and configuration do not fit together.
+    """
+    names = short_names(config.style.images)
+    if len(styles) != len(names):
+        raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
+    started, history, result = time.perf_counter(), [], None
+    for step in synthesise(Inputs(content, dict(zip(names, styles, strict=True)), init), config):
+        history.append(step.losses.total.item())
+        result = step if step.accepted or result is None else result
+        if on_step:
+            on_step(step)
+    return Result(
+        image=result.image.clamp(0, 1).cpu(),
+        losses=result.losses.to_floats(),
+        evaluations=step.evaluation,
+        seconds=time.perf_counter() - started,
+        stop=step.stop,
+        history=history,
+    )
+
+
+def synthesise(inputs: Inputs, config: Config, network: VGG19 | None = None) -> Iterator[Step]:
+    """Run the coarse-to-fine schedule of `config`, yielding one `Step` per closure evaluation.
+
+    Every scale starts from the last picture of the one before, with a fresh optimiser; evaluations that a scale saves
+    by converging are left to the following ones. `network` may be passed in to share it between runs.
+    """
+    device = resolve_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    with _precision(config.precision):
+        if network is None:
+            weights = prepare_weights(config.model.weights, config.model.seed, config.model.normalized)
+            network = build_network(config.model, weights, needed_taps(config), config.precision)
+        network = network.to(device).requires_grad_(False)
+        scales = config.scales or [Scale(factor=1.0, share=1.0)]
+        used, result = 0, None
+        for index, scale in enumerate(scales):
+            content, styles, size = _at_scale(inputs, config, scale.factor)
+            start = _start(inputs, config, size) if result is None else resize(result.image, *size, clip=False)
+            on_device = {name: style.to(device) for name, style in styles.items()}
+            objective = Objective(network, None if content is None else content.to(device), on_device, config)
+            budget = split_budget(config.optimizer.evaluations - used, scales[index:])[0]
+            for step in optimise(objective, start.to(device), config.optimizer, budget):
+                last = step.stop is not None and (index == len(scales) - 1 or step.stop.reason == "not_finite")
+                step = replace(step, evaluation=used + step.evaluation, scale=index, last=last)
+                result = step if step.accepted or result is None else result
+                yield step
+                if last:
+                    return
+            used = step.evaluation
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    kind, _, index = name.partition(":")
+    if not available[kind] or (index and int(index) >= torch.cuda.device_count()):
+        present = [kind for kind, there in available.items() if there]
+        raise ConfigError(f"device={name}: not available on this machine; available: auto, {', '.join(present)}")
+    return torch.device(name)
+
+
+def output_size(inputs: Inputs, config: Config, factor: float = 1.0) -> tuple[int, int]:
+    """Height and width of the result: the content's aspect, or the first style's where there is no content."""
+    reference = inputs.content if inputs.content is not None else next(iter(inputs.styles.values()), inputs.init)
+    return target_size(*reference.shape[-2:], max(1, round(config.size * factor)), config.size_rule)
+
+
+def _at_scale(inputs: Inputs, config: Config, factor: float):
+    size = output_size(inputs, config, factor)
+    style_size = max(1, round((config.style.size or config.size) * factor))
+    styles = {
+        name: resize(style, *target_size(*style.shape[-2:], style_size, config.size_rule))
+        for name, style in inputs.styles.items()
+    }
+    _check_deepest_tap({"the result": size} | {n: tuple(s.shape[-2:]) for n, s in styles.items()}, config)
+    return None if inputs.content is None else resize(inputs.content, *size), styles, size
+
+
+def _check_deepest_tap(sizes: dict[str, tuple[int, int]], config: Config) -> None:
+    deepest = max((LAYERS[tap] for tap in needed_taps(config)), key=lambda layer: layer.stride, default=None)
+    for name, (height, width) in sizes.items():
+        if deepest and min(height, width) < deepest.stride:
+            raise ConfigError(
+                f"size={config.size}: {name} becomes {width}x{height} pixels at the coarsest scale, but "
+                f"{deepest.name} needs at least {deepest.stride} on each side; choose a larger size or shallower layers"
+            )
+
+
+def _start(inputs: Inputs, config: Config, size: tuple[int, int]) -> Tensor:
+    style = next(iter(inputs.styles.values()), None)
+    return initial_image(config.init, config.seed, *size, content=inputs.content, style=style, file=inputs.init)
+
+
+def split_budget(evaluations: int, scales: Sequence[Scale]) -> list[int]:
+    """Evaluations of each scale: its share of what the ones before it leave, one at least for every scale."""
+    budgets: list[int] = []
+    for index, scale in enumerate(scales):
+        left = evaluations - sum(budgets)
+        share = round(left * scale.share / sum(later.share for later in scales[index:]))
+        budgets.append(max(1, min(share, left - (len(scales) - index - 1))))
+    return budgets
+
+
+@contextmanager
+def _precision(precision: str):
+    """TF32 only where asked for: it changes losses by about 1e-3. The previous setting comes back."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
