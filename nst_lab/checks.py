@@ -55,7 +55,8 @@ def expected_type(field: Field) -> str:
     kind = kinds[0]
     if typing.get_origin(kind) is list:
         item = typing.get_args(kind)[0]
-        words = f"a list of {item.__name__.lower() + 's' if is_dataclass(item) else WORDS[item]} such as [a, b]"
+        kinds_of_items = {float: "numbers such as [1, 2]", str: "texts such as [a, b]"}
+        words = f"a list of {kinds_of_items.get(item) or item.__name__.lower() + 's'}"
     else:
         words = WORDS.get(kind, kind.__name__)
     return f"{words} or null" if options else words

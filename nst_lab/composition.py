@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from nst_lab.architecture import LAYERS, input_statistics
 from nst_lab.checks import check_config, check_key, check_unknown_keys, expected_type, nearest, schema_keys, show
@@ -73,12 +74,15 @@ class Composer:
         parsed = []
         for text in overrides:
             try:
-                parsed += parser.parse_overrides([text])
+                [override] = parser.parse_overrides([text])
             except HydraException:
+                override = None
+            if override is None or not override.key_or_group:
                 raise ConfigError(
                     f"{text}: not an override; expected key=value, the value quoted if it has spaces or one of "
                     "()[]{}:=,'\" (in a shell: 'key=\"a b\"')"
-                ) from None
+                )
+            parsed.append(override)
             self._check_override(parsed[-1], text)
         return parsed
 
@@ -102,7 +106,7 @@ class Composer:
         """The composed configuration as Hydra gives it, its own `hydra` section included."""
         try:
             return self.loader.load_configuration("config", overrides, run_mode=run_mode)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise ConfigError(_one_line(error)) from error
 
     def config(self, overrides: list[str]) -> Config:
@@ -145,7 +149,7 @@ def fill(settings: dict[str, Any]) -> dict[str, Any]:
     _fill_nulls(settings, {key: value for key, value in convention.items() if key != "name"})
     optimizer = settings.get("optimizer") or {}
     if optimizer.get("learning_rate") is None:
-        optimizer["learning_rate"] = rates.get(optimizer.get("name"))
+        optimizer["learning_rate"] = rates.get(str(optimizer.get("name")))
     return settings | {"convention": convention["name"]}
 
 

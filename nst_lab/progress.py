@@ -25,6 +25,7 @@ class ProgressLine:
         self.live = self._live() if self.console.is_terminal else None
         self.task = self.live.add_task(label, total=evaluations, loss="") if self.live else None
         self.started = self.told = time.monotonic()
+        self.total = float("nan")
 
     def _live(self) -> Progress:
         columns = (
@@ -48,9 +49,11 @@ class ProgressLine:
             self.live.stop()
 
     def update(self, step: Step) -> None:
-        """Show one evaluation."""
+        """Show one evaluation; the total is that of the last accepted one, since a trial step may rise."""
+        if step.accepted or step.evaluation == 1:
+            self.total = step.losses.total.item()
         if self.live:
-            self.live.update(self.task, completed=step.evaluation, loss=f"total {step.losses.total.item():.4g}")
+            self.live.update(self.task, completed=step.evaluation, loss=f"total {self.total:.4g}")
             return
         now = time.monotonic()
         if step.last or step.evaluation == 1 or now - self.told >= PLAIN_LINE_SECONDS:
@@ -59,7 +62,7 @@ class ProgressLine:
             left = 0.0 if step.last else each * (self.evaluations - step.evaluation)
             self._say(
                 f"{self.label}: evaluation {step.evaluation}/{self.evaluations}, "
-                f"total {step.losses.total.item():.4g}, {each:.2f} s each, {left:.0f} s left"
+                f"total {self.total:.4g}, {each:.2f} s each, {left:.0f} s left"
             )
 
     def _say(self, line: str) -> None:

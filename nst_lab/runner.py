@@ -97,13 +97,13 @@ def _execute(config: Config, folder: Path, manifest: dict[str, Any], label: str)
                 line.update(step)
         finally:
             if step is not None:
-                _save(folder, manifest, step, result)
+                _save(folder, manifest, runs.picture_settings(config), step, result)
                 manifest["seconds"] = round(recorder.previous - recorder.started, 3)
     if step.stop.reason == "not_finite":
         raise RunFailed(step.stop.detail)
 
 
-def _save(folder: Path, manifest: dict[str, Any], step: Step, result: Step) -> None:
+def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step: Step, result: Step) -> None:
     """The picture of the last accepted step, whatever ended the run."""
     manifest |= {
         "evaluations": step.evaluation,
@@ -116,7 +116,7 @@ def _save(folder: Path, manifest: dict[str, Any], step: Step, result: Step) -> N
     metadata = {
         "Software": f"nst_lab {version('nst_lab')}",
         "nst_lab fingerprint": manifest["fingerprint"],
-        "nst_lab settings": json.dumps(manifest["config"]),
+        "nst_lab settings": json.dumps(settings),
         "Copyright": "; ".join(manifest["credits"]),
     }
     save_image(result.image, folder / "result.png", metadata)

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from nst_lab import catalog, weight_files
-from nst_lab.checks import leaves
 from nst_lab.composition import to_settings
 from nst_lab.config import Config
 from nst_lab.errors import ConfigError
 
 RESULT_VERSION = 1  # raise it when the same settings begin to give another picture
 
-# Keys that do not determine the picture, or do so only through something hashed in their place.
-NOT_IN_FINGERPRINT = {
-    "name", "out_dir", "convention", "device", "threads", "dry_run", "force", "log.every", "log.images",
+# Keys about where and how a run is made, not about its picture.
+HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log")
+# Keys that a hash of their bytes, or the weights that follow from them, stand for.
+STOOD_FOR = {
+    "convention", "content.image", "style.images", "init.image", "model.weights",
     "layers.content_profile", "layers.style_profile",
-    "content.image", "style.images", "init.image", "model.weights",
 }  # fmt: skip
 
 STREAMS = ("metrics.jsonl", "events.out.tfevents.*")
@@ -42,10 +42,23 @@ def identify(config: Config) -> Identity:
         "init": _image_hash(config.init.image) if config.init.kind == "file" else None,
         "weights": weight_files.identity(config.model.weights),
     }
-    scales = to_settings(config)["scales"]
-    settings = {key: value for key, _, value in leaves(config) if key not in NOT_IN_FINGERPRINT} | {"scales": scales}
-    text = json.dumps([RESULT_VERSION, settings, hashes], sort_keys=True)
+    text = json.dumps([RESULT_VERSION, _flat(picture_settings(config)), hashes], sort_keys=True)
     return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
+
+
+def picture_settings(config: Config) -> dict[str, Any]:
+    """The settings that a picture is made with, as nested dictionaries: all but the housekeeping."""
+    return {key: value for key, value in to_settings(config).items() if key not in HOUSEKEEPING}
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif f"{prefix}{key}" not in STOOD_FOR:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _image_hash(image: str | None) -> str | None:

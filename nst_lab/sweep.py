@@ -106,8 +106,16 @@ def swept_keys(cells: Sequence[Cell]) -> list[str]:
 
 
 def split_overrides(cell: Cell) -> dict[str, str]:
-    """Key -> value of a cell's overrides, as text."""
-    return {key.lstrip("+"): value for key, _, value in (line.partition("=") for line in cell.overrides)}
+    """Key -> value of a cell's overrides, as text; numbers in their shortest form (Hydra writes 1e6 as 1000000.0)."""
+    pairs = (line.partition("=")[::2] for line in cell.overrides)
+    return {key.lstrip("+"): _shortest(value) for key, value in pairs}
+
+
+def _shortest(text: str) -> str:
+    try:
+        return f"{float(text):g}".replace("e+0", "e").replace("e-0", "e-")
+    except ValueError:
+        return text
 
 
 def label(cell: Cell, keys: Sequence[str]) -> str:

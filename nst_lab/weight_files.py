@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 from functools import lru_cache
+from http.client import HTTPException
 from pathlib import Path
 
 from nst_lab.errors import WeightsError
@@ -68,9 +69,10 @@ def torchvision_file(url: str = TORCHVISION_URL) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=digits)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, HTTPException) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise WeightsError(
-                f"model.weights=torchvision: {url} could not be downloaded ({error}); without a network, copy the "
+                f"model.weights=torchvision: {url} could not be downloaded ({reason}); without a network, copy the "
                 f"file to {path} or name one with model.weights=/path/to/{name}"
             ) from error
     if not (sha256 := file_sha256(path)).startswith(digits):

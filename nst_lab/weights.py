@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 from nst_lab.architecture import BLOCKS, CONVOLUTIONS, LAYERS
 from nst_lab.errors import WeightsError
 from nst_lab.weight_files import CAFFE_SHA256, caffe_file, file_sha256, torchvision_file
+
 
 class Kernel(NamedTuple):
     """One convolution: `weight` (out, in, 3, 3) and `bias` (out,)."""
@@ -97,14 +97,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
             tensors = load_file(path)
         else:
-            with numpy.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, numpy.load(file, allow_pickle=False) as arrays:
                 tensors = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"{path}: refused, it holds more than tensors and would have to be unpickled") from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, BadZipFile) as error:
-        raise WeightsError(f"{path}: not a readable {path.suffix} file ({str(error).splitlines()[0]})") from error
-    except Exception as error:  # safetensors raises its own class, which derives from Exception alone
-        raise WeightsError(f"{path}: not a readable {path.suffix} file ({error})") from error
+        what = "it is not a file of tensors, or holds more than tensors and would have to be unpickled"
+        raise WeightsError(f"{path}: refused, {what}") from error
+    except Exception as error:  # what a broken file makes the three readers raise has no common class
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{path}: not a readable {path.suffix} file ({reason})") from error
     if not isinstance(tensors, dict):
         raise WeightsError(f"{path}: holds a {type(tensors).__name__}, expected tensors by name (a state dict)")
     return tensors
