@@ -5,6 +5,7 @@ returns the raw value, before any weight.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -16,10 +17,23 @@ def gram_matrix(features: Tensor, divisor: str = "positions") -> Tensor:
         divisor: `positions` gives F Fᵀ / M, so that pictures of different sizes compare; `channels_positions` gives
             F Fᵀ / (N M); `none` the plain sum.
     """
-    batch, channels, height, width = features.shape
-    flat = features.reshape(batch, channels, height * width)
+    _, channels, height, width = features.shape
     scale = {"positions": height * width, "channels_positions": channels * height * width, "none": 1}[divisor]
-    return flat @ flat.transpose(1, 2) / scale
+    return _OuterProduct.apply(features.flatten(2)) / scale
+
+
+class _OuterProduct(torch.autograd.Function):
+    """F Fᵀ of (B, N, M). Its gradient (D + Dᵀ) F takes one matrix product; autograd, unaware of the symmetry, two."""
+
+    @staticmethod
+    def forward(context, features: Tensor) -> Tensor:
+        context.save_for_backward(features)
+        return features @ features.transpose(1, 2)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (features,) = context.saved_tensors
+        return (gradient + gradient.transpose(1, 2)) @ features
 
 
 def squared_error(value: Tensor, target: Tensor, reduction: str) -> Tensor:
@@ -28,8 +42,7 @@ def squared_error(value: Tensor, target: Tensor, reduction: str) -> Tensor:
     With `sum` and a factor ½ on activations this is the printed content loss (Gatys et al. 2016, eq. 1); with `mean`
     and a factor ¼ on Gram matrices divided by M it is the printed E_l (eq. 4).
     """
-    error = (value - target).square()
-    return error.mean() if reduction == "mean" else error.sum()
+    return F.mse_loss(value, target, reduction=reduction)
 
 
 def total_variation(image: Tensor, form: str, reduction: str) -> Tensor:

@@ -104,7 +104,7 @@ def synthesise(inputs: Inputs, config: Config, network: VGG19 | None = None) -> 
         scales = config.scales or [Scale(factor=1.0, share=1.0)]
         used, result = 0, None
         for index, scale in enumerate(scales):
-            content, styles, size = _at_scale(inputs, config, scale.factor)
+            content, styles, size = at_scale(inputs, config, scale.factor)
             start = _start(inputs, config, size) if result is None else resize(result.image, *size, clip=False)
             on_device = {name: style.to(device) for name, style in styles.items()}
             objective = Objective(network, None if content is None else content.to(device), on_device, config)
@@ -137,7 +137,10 @@ def output_size(inputs: Inputs, config: Config, factor: float = 1.0) -> tuple[in
     return target_size(*reference.shape[-2:], max(1, round(config.size * factor)), config.size_rule)
 
 
-def _at_scale(inputs: Inputs, config: Config, factor: float):
+def at_scale(
+    inputs: Inputs, config: Config, factor: float
+) -> tuple[Tensor | None, dict[str, Tensor], tuple[int, int]]:
+    """Content, styles and the result's height and width at `factor` of the configured size."""
     size = output_size(inputs, config, factor)
     style_size = max(1, round((config.style.size or config.size) * factor))
     styles = {

@@ -1,0 +1,147 @@
+"""What an evaluation, its logging and its memory cost on this machine.
+
+    python scripts/benchmark.py                       # 256 and 512 px on the CPU, about 6 minutes on 2 cores
+    python scripts/benchmark.py --sizes 512 --device cuda --out benchmark
+
+Prints a Markdown table, and with --out writes it to OUT.md and the figures to OUT.json. The contenders of a row take
+turns in one process and medians are compared, since machines are noisy.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+import nst_lab
+from nst_lab.config import Config
+from nst_lab.objective import Objective, needed_taps
+from nst_lab.optimize import Step, optimise
+from nst_lab.recorder import Recorder
+from nst_lab.runner import load_inputs
+from nst_lab.synthesis import Inputs, at_scale, resolve_device, synthesise
+from nst_lab.vgg import VGG19, build_network
+from nst_lab.weights import prepare_weights
+
+
+def main() -> None:
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="pixels of a square picture")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=7, help="timed evaluations of each contender")
+    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")
+    options = parser.parse_args()
+    device = resolve_device(options.device)
+    rows = [measure(size, options.device, device, options.rounds) for size in options.sizes]
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    report = {"device": name, "machine": platform.machine(), "torch": torch.__version__, "rows": rows}
+    table = markdown(report)
+    print(table)
+    if options.out:
+        options.out.with_suffix(".md").write_text(table + "\n")
+        options.out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+def measure(size: int, device_name: str, device: torch.device, rounds: int) -> dict:
+    """All figures of one size."""
+    config = nst_lab.compose(
+        [f"size={size}", "size_rule=exact", f"device={device_name}", "optimizer.evaluations=100000", "optimizer.window=100000"]
+    )
+    inputs = load_inputs(config)
+    weights = prepare_weights(config.model.weights, config.model.seed, config.model.normalized)
+    network = build_network(config.model, weights, needed_taps(config)).to(device).requires_grad_(False)
+    bare, evaluation = time_evaluation(network, inputs, config, device, rounds)
+    return {
+        "size": size,
+        "bare_network_seconds": bare,
+        "evaluation_seconds": evaluation,
+        "evaluation_over_bare": evaluation / bare,
+        "logging_share": logging_share(network, inputs, config, rounds),
+        "peak_memory_mib": peak_memory_mib(size, device_name),
+    }
+
+
+def time_evaluation(
+    network: VGG19, inputs: Inputs, config: Config, device: torch.device, rounds: int
+) -> tuple[float, float]:
+    """Median seconds of the network's forward and backward to the picture, and of a whole optimiser step."""
+    content, styles, size = at_scale(inputs, config, 1.0)
+    objective = Objective(network, content.to(device), {name: s.to(device) for name, s in styles.items()}, config)
+    steps: Iterator[Step] = optimise(objective, content.to(device), config.optimizer, config.optimizer.evaluations)
+    picture = content.to(device).clone().requires_grad_()
+
+    def bare() -> None:
+        picture.grad = None
+        sum(tap.sum() for tap in network(picture).values()).backward()
+
+    seconds: dict[Callable, list[float]] = {bare: [], steps.__next__: []}
+    contenders = list(seconds)
+    for index in range(rounds + 2):
+        for contender in contenders:
+            synchronize(device)
+            started = time.perf_counter()
+            contender()
+            synchronize(device)
+            if index >= 2:  # the first rounds warm up
+                seconds[contender].append(time.perf_counter() - started)
+    return statistics.median(seconds[contenders[0]]), statistics.median(seconds[contenders[1]])
+
+
+def logging_share(network: VGG19, inputs: Inputs, config: Config, evaluations: int) -> float:
+    """Share of a run's time that recording takes, with the shipped logging schedule."""
+    config.optimizer.evaluations = max(evaluations, 10)
+    logging, started = 0.0, time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        with Recorder(Path(folder), config, inputs) as recorder:
+            for step in synthesise(inputs, config, network):
+                before = time.perf_counter()
+                recorder.record(step)
+                logging += time.perf_counter() - before
+            closing = time.perf_counter()
+        logging += time.perf_counter() - closing
+    return logging / (time.perf_counter() - started)
+
+
+def peak_memory_mib(size: int, device_name: str) -> float:
+    """Peak memory of a whole run in a process of its own, long enough to fill the L-BFGS history."""
+    evaluations = nst_lab.compose().optimizer.history + 2
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = [f"size={size}", "size_rule=exact", f"device={device_name}", f"optimizer.evaluations={evaluations}"]
+        command = [sys.executable, "-m", "nst_lab", *overrides, f'out_dir="{folder}"']
+        subprocess.run(command, check=True, capture_output=True)
+        [manifest] = Path(folder).glob("*/*/manifest.json")
+        return json.loads(manifest.read_text())["peak_memory_bytes"] / 2**20
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next is right."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def markdown(report: dict) -> str:
+    """The figures as a table."""
+    lines = [
+        f"{report['device']}, {report['machine']}, torch {report['torch']}",
+        "",
+        "| size | bare network | evaluation | ratio | logging | peak memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in report["rows"]:
+        lines.append(
+            f"| {row['size']} px | {row['bare_network_seconds']:.3f} s | {row['evaluation_seconds']:.3f} s "
+            f"| {row['evaluation_over_bare']:.2f} | {row['logging_share']:.1%} | {row['peak_memory_mib']:.0f} MiB |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
