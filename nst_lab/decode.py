@@ -139,17 +139,16 @@ def _read(path: str | os.PathLike) -> Pixels:
     with _opened(path) as image:
         rawmode = deep.raw_mode(image)
         profile = image.info.get("icc_profile")
-        pixels = deep.read(image, path, rawmode) or _read_8_bits(image, rawmode)
-        levels, space, alpha = pixels
+        levels, space, alpha = deep.read(image, path, rawmode) or _read_8_bits(image, rawmode)
         if "icc_profile" in image.info and not profile:
             say_once(f"{path}: its colour profile is ignored (damaged)")
         orientation = _orientation(image, path)
-    upright = [None if plane is None else np.ascontiguousarray(_upright(plane, orientation)) for plane in (levels, alpha)]
-    return Pixels(upright[0], space, upright[1], profile)
+    levels = np.ascontiguousarray(_upright(levels, orientation))
+    return Pixels(levels, space, None if alpha is None else _upright(alpha, orientation), profile)
 
 
 def _read_8_bits(image: Image.Image, rawmode: str) -> tuple[np.ndarray, str, np.ndarray | None]:
-    """Levels, colour space and alpha of a picture that Pillow holds in 8 bits per channel, or as float and integer."""
+    """Levels, colour space and alpha of a picture that Pillow holds in 8 bits per channel."""
     image.load()
     if rawmode in ("L;2", "L;4") and "transparency" in image.info:
         image.info["transparency"] *= 85 if rawmode == "L;2" else 17  # Pillow scales the grey values but not this one

@@ -5,7 +5,7 @@ import os
 import struct
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,9 +37,7 @@ def write(path: str | os.PathLike, pixels: np.ndarray, metadata: Mapping[str, st
         ImageError: the extension is unknown, the format lacks 16 bits, or the file cannot be written.
     """
     path = Path(path)
-    encode = ENCODERS.get(path.suffix.lower())
-    if encode is None:
-        raise ImageError(f"{path}: cannot save as {path.suffix or 'a file without extension'}; valid: {_valid()}")
+    encode = encoder(path)
     if pixels.dtype == np.uint16:
         if encode is not _png:
             raise ImageError(f"{path}: 16 bits per channel need .png")
@@ -53,6 +51,19 @@ def write(path: str | os.PathLike, pixels: np.ndarray, metadata: Mapping[str, st
         raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def encoder(path: Path) -> Callable[[BinaryIO, np.ndarray, dict[str, str]], None]:
+    """What writes the format that the extension of `path` names.
+
+    Raises:
+        ImageError: the extension is not one of those.
+    """
+    try:
+        return ENCODERS[path.suffix.lower()]
+    except KeyError:
+        kind = path.suffix or "a file without extension"
+        raise ImageError(f"{path}: cannot save as {kind}; valid: {', '.join(ENCODERS)}") from None
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
@@ -100,13 +111,13 @@ def _chunk(file: BinaryIO, name: bytes, content: bytes) -> None:
 
 
 def _jpeg(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, str]) -> None:
-    options = {"quality": JPEG_QUALITY, "subsampling": "4:4:4", "optimize": True}
-    Image.fromarray(pixels).save(file, "JPEG", icc_profile=icc.srgb_profile(), exif=_exif(file.name, metadata), **options)
+    options = {"quality": JPEG_QUALITY, "subsampling": "4:4:4", "optimize": True, "icc_profile": icc.srgb_profile()}
+    Image.fromarray(pixels).save(file, "JPEG", exif=_exif(file.name, metadata), **options)
 
 
 def _webp(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, str]) -> None:
-    exif = _exif(file.name, metadata)
-    Image.fromarray(pixels).save(file, "WEBP", quality=WEBP_QUALITY, icc_profile=icc.srgb_profile(), exif=exif)
+    options = {"quality": WEBP_QUALITY, "icc_profile": icc.srgb_profile()}
+    Image.fromarray(pixels).save(file, "WEBP", exif=_exif(file.name, metadata), **options)
 
 
 def _exif(name: str, metadata: dict[str, str]) -> bytes:
@@ -124,7 +135,3 @@ def _exif(name: str, metadata: dict[str, str]) -> bytes:
 
 
 ENCODERS = {".png": _png, ".jpg": _jpeg, ".jpeg": _jpeg, ".webp": _webp}
-
-
-def _valid() -> str:
-    return ", ".join(ENCODERS)

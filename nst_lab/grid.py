@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from nst_lab import catalog, runs
+from nst_lab.errors import UserError
 from nst_lab.sweep import Planned, split_overrides, swept_keys
 
 PANEL_INCHES = 2.2
@@ -58,14 +59,20 @@ def _title(values: dict[str, str], keys: Sequence[str]) -> str:
 
 
 def _inputs(planned: Sequence[Planned]) -> dict[str, Path]:
-    """The content and style images of all cells, by name, each once."""
+    """The content and style images of all cells, by name, each once; those that could not be had are left out."""
     contents = [item.cell.config.content.image for item in planned if item.cell.config.content.image]
     styles = [image for item in planned for image in item.cell.config.style.images if item.cell.config.loss.style_weight]
     images = {**{image: "content" for image in contents}, **{image: "style" for image in styles}}
     names = catalog.short_names(list(images))
-    return {
-        f"{kind}: {name}": catalog.locate(image) for name, (image, kind) in zip(names, images.items(), strict=True)
-    }
+    labels = [f"{kind}: {name}" for name, kind in zip(names, images.values(), strict=True)]
+    return {label: file for label, image in zip(labels, images, strict=True) if (file := _at_hand(image))}
+
+
+def _at_hand(image: str) -> Path | None:
+    try:
+        return catalog.find(image)
+    except UserError:
+        return None  # the runs that needed it have told why
 
 
 def _show(axes, file: Path, *, title: str, missing: str = "") -> None:
