@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from nst_lab import deep, icc
 from nst_lab.errors import ImageError
@@ -157,6 +157,8 @@ def _read_8_bits(image: Image.Image, rawmode: str) -> tuple[np.ndarray, str, np.
     if image.has_transparency_data:
         image = image.convert("LA" if grey else "RGBA")
         alpha = np.asarray(image.getchannel("A"), np.float32) / 255
+    if image.format == "XBM":
+        image = ImageChops.invert(image)  # a bit set is ink, not light
     space = "L" if grey else image.mode if image.mode in ("CMYK", "LAB") else "RGB"
     levels = np.asarray(image.convert(space))
     return levels.reshape(*levels.shape[:2], -1), space, alpha

@@ -42,7 +42,7 @@ def read(image: Image.Image, path: str | os.PathLike, rawmode: str) -> Planes | 
     kind, _, depth = rawmode.partition(";")
     if rawmode == "LA;16B":
         return _grey_and_alpha(image)
-    if depth in SWAPPED and kind in ("RGB", "RGBX", "RGBA", "CMYK"):
+    if depth in SWAPPED and kind in ("RGB", "RGBX", "RGBA", "RGBa", "CMYK"):
         return _several_channels(image, path, rawmode)
     return None
 
@@ -84,16 +84,22 @@ def _one_channel(image: Image.Image, values: np.ndarray) -> np.ndarray:
 
 def _several_channels(image: Image.Image, path: str | os.PathLike, rawmode: str) -> Planes:
     kind, _, depth = rawmode.partition(";")
-    low_bytes = [_unpacked_as(tile, f"{kind};{SWAPPED[depth]}") for tile in image.tile]
+    channels = kind.upper()  # RGBa is multiplied by its alpha, which Pillow would undo byte by byte
+    image.tile, low_bytes = (
+        [_unpacked_as(tile, f"{channels};{order}") for tile in image.tile] for order in (depth, SWAPPED[depth])
+    )
     values = np.asarray(image, np.float32) * 256
     with Image.open(path) as again:
         again.tile = low_bytes
         values += np.asarray(again, np.float32)
-    space = "CMYK" if kind == "CMYK" else "RGB"
-    alpha = values[..., 3] / 65535 if kind == "RGBA" else None
+    space = "CMYK" if channels == "CMYK" else "RGB"
+    alpha = values[..., 3] / 65535 if channels == "RGBA" else None
     if transparency := image.info.get("transparency"):
         alpha = (values != np.array(transparency, np.float32)).any(-1).astype(np.float32)
-    return values[..., : len(space)] / np.float32(257), space, alpha
+    values = values[..., : len(space)] / np.float32(257)
+    if kind == "RGBa":
+        values = (values / np.maximum(alpha, 1 / 65535)[..., None]).clip(0, 255)
+    return values, space, alpha
 
 
 def _unpacked_as(tile: tuple, rawmode: str) -> tuple:

@@ -7,12 +7,17 @@ from itertools import product
 import numpy as np
 from PIL import Image, ImageCms
 
+from nst_lab import icc_matrix
+
 CHANNELS = {"L": 1, "RGB": 3, "CMYK": 4, "LAB": 3}
 
 # The colour space that a profile is for, as its header spells it -> the channels to feed it.
 PROFILE_SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
 
 HEADER_DATE = slice(24, 36)
+
+# LittleCMS makes transforms of bytes fast by tables that are off by up to two steps in dark colours; exact costs little.
+EXACT = ImageCms.Flags.NOOPTIMIZE
 
 
 class ProfileError(Exception):
@@ -34,7 +39,8 @@ def to_srgb(levels: np.ndarray, space: str, profile: bytes | None) -> np.ndarray
             levels, space = np.repeat(levels, 3, axis=2), "RGB"
         transform = _transform(profile, space)
         if transform is not None:
-            return _apply(transform, levels, space)
+            computed = icc_matrix.to_srgb(levels, space, profile, srgb_profile())
+            return _apply(transform, levels, space) if computed is None else computed
     values = levels.astype(np.float32) / 255
     if space == "CMYK":
         return (1 - values[..., :3]) * (1 - values[..., 3:])
@@ -68,7 +74,7 @@ def _transform(profile: bytes, space: str) -> ImageCms.ImageCmsTransform | None:
     if _space_of(profile) != space:
         raise ProfileError(f"it is one for {_space_of(profile)}, the pixels are {space}")
     try:
-        transform = ImageCms.buildTransform(_open(profile), ImageCms.createProfile("sRGB"), space, "RGB")
+        transform = _to_srgb(_open(profile), space)
     except ImageCms.PyCMSError as error:
         raise ProfileError(str(error)) from error
     return transform if space == "CMYK" or _changes_colours(transform, space) else None
@@ -83,7 +89,12 @@ def _changes_colours(transform: ImageCms.ImageCmsTransform, space: str) -> bool:
 
 @cache
 def _lab_transform() -> ImageCms.ImageCmsTransform:
-    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+    return _to_srgb(ImageCms.createProfile("LAB"), "LAB")
+
+
+def _to_srgb(profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, space: str) -> ImageCms.ImageCmsTransform:
+    perceptual = ImageCms.Intent.PERCEPTUAL
+    return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), space, "RGB", perceptual, EXACT)
 
 
 def _apply(transform: ImageCms.ImageCmsTransform, levels: np.ndarray, space: str) -> np.ndarray:
