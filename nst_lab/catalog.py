@@ -32,14 +32,14 @@ def _entries(own: str | None) -> dict[str, Entry]:
     if not own:
         return shipped
     try:
-        merged = shipped | catalog_file.read(Path(own).expanduser())
-        for entry in merged.values():
-            other = merged.get(entry.stand_in)
-            if entry.stand_in and not (other and other.package):
-                raise ConfigError(f"{own}: {entry.name}: stand_in={entry.stand_in}: expected a built-in image")
+        added = catalog_file.read(Path(own).expanduser())
+        for entry in added.values():
+            other = (shipped | added).get(entry.stand_in)
+            if entry.stand_in and (other is None or other.url):
+                raise ConfigError(f"{own}: {entry.name}: stand_in={entry.stand_in}: expected an image without a url")
     except ConfigError as error:
         raise ConfigError(f"NST_LAB_CATALOG: {error}") from error
-    return merged
+    return shipped | added
 
 
 def check(name_or_path: str) -> None:

@@ -224,4 +224,4 @@ def check_image(key: str, image: str) -> None:
     try:
         catalog.check(image)
     except ConfigError as error:
-        raise ConfigError(f"{key}={image}: {str(error).partition(': ')[2]}") from None
+        raise ConfigError(f"{key}={image}: {str(error).removeprefix(f'{image}: ')}") from None

@@ -64,7 +64,10 @@ def _open(profile: bytes) -> ImageCms.ImageCmsProfile:
 
 
 def _space_of(profile: bytes) -> str:
-    named = _open(profile).profile.xcolor_space.strip()
+    try:
+        named = _open(profile).profile.xcolor_space.strip()
+    except UnicodeDecodeError as error:
+        raise ProfileError("it names no colour space") from error
     return PROFILE_SPACES.get(named, named)
 
 
