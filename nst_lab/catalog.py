@@ -83,19 +83,25 @@ def locate(name_or_path: str, progress: fetch.Progress | None = None) -> Path:
 
 
 def where(name: str) -> str:
-    """Where the image of a catalog name is: built in, own file, mirror, cached or to fetch; else what is wrong."""
+    """Where the image of a catalog name is: built in, own file, mirror, cached or to fetch; else what is wrong.
+
+    Raises:
+        ConfigError: the mirror is not a folder.
+    """
     entry = entries()[name]
+    if entry.url:
+        fetch.mirror_folder()
     try:
-        if not entry.url:
-            _installed(entry)
-            return "built in" if entry.package else "own file"
-        if fetch.in_mirror(entry, _mirror_names(entry)):
-            return "mirror"
-        return "cached" if fetch.in_cache(entry) else "to fetch"
+        file = find(name)
     except FetchError:
-        return "wrong file in mirror" if entry.url else "wrong file"
+        return "wrong file"
     except ConfigError:
         return "missing"
+    if file is None:
+        return "to fetch"
+    if not entry.url:
+        return "built in" if entry.package else "own file"
+    return "cached" if file.parent == fetch.cache_folder() else "mirror"
 
 
 def sha256(name_or_path: str) -> str:

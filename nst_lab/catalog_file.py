@@ -54,7 +54,8 @@ SOURCES = {"package": "file", "url": "sha256", "path": None}  # what names a sou
 def is_safe(url: str) -> bool:
     """Whether it is https, or leads no further than this machine."""
     parts = urlsplit(url)
-    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)))
+    local = parts.scheme == "http" and _is_loopback(parts.hostname or "")
+    return bool(parts.hostname) and (parts.scheme == "https" or local)
 
 
 def _is_loopback(host: str) -> bool:

@@ -131,7 +131,7 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
         finally:
             Image.MAX_IMAGE_PIXELS = before
     for warning in caught:
-        if not issubclass(warning.category, Image.DecompressionBombWarning):
+        if not issubclass(warning.category, (Image.DecompressionBombWarning, DeprecationWarning)):
             say_once(f"{path}: {' '.join(str(warning.message).split())}")
 
 

@@ -16,7 +16,7 @@ PROFILE_SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
 
 HEADER_DATE = slice(24, 36)
 
-# LittleCMS makes transforms of bytes fast by tables that are off by up to two steps in dark colours; exact costs little.
+# LittleCMS makes transforms of bytes fast by tables that are off by up to two steps in dark colours.
 EXACT = ImageCms.Flags.NOOPTIMIZE
 
 

@@ -72,16 +72,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(options: argparse.Namespace) -> int:
+    drawn = ""
+    if options.sheet:
+        from nst_lab.contact_sheet import save_sheet
+
+        drawn = f"{save_sheet(options.sheet)} pictures on {options.sheet}"
     table = Table("name", "title", "artist", "year", "rights", "pixels", "where", box=None, pad_edge=False)
     for name, entry in catalog.entries().items():
         pixels = "{}x{}".format(*entry.pixels) if entry.pixels else ""
         table.add_row(name, entry.title, entry.artist, entry.year, entry.rights, pixels, catalog.where(name))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
     console.print(table)
-    if options.sheet:
-        from nst_lab.contact_sheet import save_sheet
-
-        print(f"{save_sheet(options.sheet)} pictures on {options.sheet}")
+    if drawn:
+        print(drawn)
     return 0
 
 

@@ -55,7 +55,8 @@ def by_magick(*arguments: str, depth: int = 8, kind: str = "rgb", to: str = "") 
     """Raw pixels given to ImageMagick, which writes the file in its own way."""
 
     def make(path: Path) -> None:
-        raw = levels({"gray": 1, "rgb": 3, "rgba": 4, "cmyk": 4}[kind], 2**depth - 1).astype(f"<u{depth // 8}").tobytes()
+        channels = {"gray": 1, "rgb": 3, "rgba": 4, "cmyk": 4}[kind]
+        raw = levels(channels, 2**depth - 1).astype(f"<u{depth // 8}").tobytes()
         source = ["-size", f"{WIDTH}x{HEIGHT}", "-depth", str(depth), "-endian", "LSB", f"{kind}:-"]
         subprocess.run([CONVERT, *source, "+endian", *arguments, f"{to}{path}"], input=raw, check=True)
 
@@ -70,6 +71,15 @@ def oriented(orientation: int, **options) -> Maker:
 
 def profiled(mode: str, profile: str, **options) -> Maker:
     return by_pillow(mode, icc_profile=PROFILES[profile], **options)
+
+
+def profiled_by_magick(profile: str, **options) -> Maker:
+    def make(path: Path) -> None:
+        file = path.with_suffix(".source.icc")
+        file.write_bytes(PROFILES[profile])
+        by_magick("-profile", str(file), depth=16, **options)(path)
+
+    return make
 
 
 def frames(*modes: str, **options) -> Maker:
@@ -103,7 +113,6 @@ FILES: dict[str, Maker] = {
     "l_transparent.png": by_pillow("L", transparency=255),
     "l2.png": by_magick("-depth", "2", "-define", "png:bit-depth=2", "-define", "png:color-type=0", kind="gray"),
     "l4.png": by_magick("-depth", "4", "-define", "png:bit-depth=4", "-define", "png:color-type=0", kind="gray"),
-    "l4_transparent.png": by_magick("-depth", "4", "-transparent", "#fff", "-define", "png:bit-depth=4", "-define", "png:color-type=0", kind="gray"),
     "la.png": by_pillow("LA"),
     "p.png": by_pillow("P"),
     "p2.png": lambda path: picture("RGB").quantize(4).save(path, bits=2),
@@ -213,7 +222,9 @@ FILES: dict[str, Maker] = {
     "grey.jpg": profiled("L", "grey", quality=95),
     "grey_la.png": profiled("LA", "grey"),
     "grey16.tif": numbers("uint16", 65535, icc_profile=PROFILES["grey"]),
-
+    "wide16.png": profiled_by_magick("wide", to="PNG48:"),
+    "wide16.tif": profiled_by_magick("wide"),
+    "inks16.tif": profiled_by_magick("inks", kind="cmyk"),
     "inks.tif": profiled("CMYK", "inks"),
     "inks.jpg": profiled("CMYK", "inks", **LOSSY),
 }

@@ -38,7 +38,8 @@ def _gamma(value: float) -> bytes:
 def wide_rgb() -> bytes:
     """Primaries far outside sRGB, gamma 1.8."""
     columns = ((0.7977, 0.2880, 0), (0.1352, 0.7119, 0), (0.0313, 0.0001, 0.8249))
-    primaries = {tag: b"XYZ " + bytes(4) + _numbers(*xyz) for tag, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns)}
+    tags = (b"rXYZ", b"gXYZ", b"bXYZ")
+    primaries = {tag: b"XYZ " + bytes(4) + _numbers(*xyz) for tag, xyz in zip(tags, columns, strict=True)}
     return _profile(b"mntr", b"RGB ", b"XYZ ", primaries | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(1.8)))
 
 
@@ -52,8 +53,8 @@ def inks() -> bytes:
     straight = bytes(range(256))
     overprints = bytearray()
     for c, m, y, k in product((0, 1), repeat=4):
-        light = 255 * (1 - (c + m + y) / 4) * (1 - k)
-        overprints += bytes([round(light), 128 + round((1 - k) * (60 * m - 40 * c)), 128 + round((1 - k) * (70 * y - 40 * c))])
+        light, a, b = 255 * (1 - (c + m + y) / 4), 60 * m - 40 * c, 70 * y - 40 * c
+        overprints += bytes([round(light) * (1 - k), 128 + a * (1 - k), 128 + b * (1 - k)])
     table = b"mft1" + bytes(4) + struct.pack(">4B", 4, 3, 2, 0) + _numbers(*np.eye(3).ravel())
     table += straight * 4 + bytes(overprints) + straight * 3
     return _profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": table})
