@@ -221,6 +221,7 @@ def _check_model(config: Config) -> None:
 
 def check_image(key: str, image: str) -> None:
     """Raise unless `image` is a catalog name or an existing file. Nothing is fetched."""
+    catalog.entries()  # a mistake in the user's own catalog is not one of this key
     try:
         catalog.check(image)
     except ConfigError as error:

@@ -13,7 +13,7 @@ from nst_lab import catalog, encode
 from nst_lab.decode import decode
 from nst_lab.errors import ConfigError, UserError
 
-COLUMNS = 5
+COLUMNS = 5, 6, 7  # whichever leaves the fewest places empty
 PANEL_INCHES = 2.4, 2.75  # a square picture and its label
 DPI = 100
 LABEL_CHARACTERS = 40
@@ -48,7 +48,7 @@ def _thumbnail(picture: np.ndarray) -> np.ndarray:
 
 
 def _drawn(pictures: dict[str, np.ndarray]) -> np.ndarray:
-    columns = min(COLUMNS, len(pictures))
+    columns = min(len(pictures), min(COLUMNS, key=lambda count: -len(pictures) % count))
     rows = ceil(len(pictures) / columns)
     figure = Figure(figsize=(columns * PANEL_INCHES[0], rows * PANEL_INCHES[1]), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08)

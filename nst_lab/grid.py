@@ -5,10 +5,10 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from nst_lab import catalog, runs
-from nst_lab.errors import UserError
+from nst_lab.decode import decode
+from nst_lab.errors import ImageError, UserError
 from nst_lab.sweep import Planned, split_overrides, swept_keys
 
 PANEL_INCHES = 2.2
@@ -80,7 +80,6 @@ def _show(axes, file: Path, *, title: str, missing: str = "") -> None:
     axes.set_yticks([])
     axes.set_title(title, fontsize=8, wrap=True)
     try:
-        with Image.open(file) as image:
-            axes.imshow(image.convert("RGB"))
-    except OSError:
+        axes.imshow(decode(file))
+    except ImageError:
         axes.text(0.5, 0.5, missing, ha="center", va="center", fontsize=7, wrap=True, transform=axes.transAxes)
