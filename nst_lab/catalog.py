@@ -57,7 +57,7 @@ def locate(name_or_path: str) -> Path:
 
 
 def short_names(images: Sequence[str]) -> list[str]:
-    """How images are called in terms, curves and folders: catalog name or file stem, numbered where two are the same."""
+    """How images are called in terms, curves and folders: catalog name or file stem, numbered where two are alike."""
     stems = [image if image in entries() else Path(image).stem for image in images]
     return [f"{stem}_{stems[: i + 1].count(stem)}" if stems.count(stem) > 1 else stem for i, stem in enumerate(stems)]
 

@@ -10,7 +10,8 @@ from PIL import Image
 from nst_lab import catalog, runs
 from nst_lab.sweep import Planned, split_overrides, swept_keys
 
-PANEL_INCHES = 2.2
+PANEL_INCHES = 2.2  # width of a panel
+TITLE_INCHES = 0.35
 DPI = 100
 MOST_INCHES = 60.0  # of a side: panels of a very large sweep become smaller instead
 
@@ -29,7 +30,7 @@ def save_grid(planned: Sequence[Planned], path: Path) -> Path:
         cells[_title(values, row_keys), _title(values, column_keys)] = item
     rows, columns = (list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1))
     inputs = _inputs(planned)
-    figure, grid = _figure(len(rows), max(len(columns), len(inputs)))
+    figure, grid = _figure(len(rows), max(len(columns), len(inputs)), _tallest(planned, inputs))
     for index, (name, file) in enumerate(inputs.items()):
         _show(figure.add_subplot(grid[0, index]), file, title=name)
     for (row, column), item in cells.items():
@@ -46,11 +47,29 @@ def save_grid(planned: Sequence[Planned], path: Path) -> Path:
     return path
 
 
-def _figure(rows: int, columns: int):
-    inches = min(PANEL_INCHES, MOST_INCHES / columns, MOST_INCHES / (rows + 1))
-    figure = Figure(figsize=(columns * inches + 0.6, (rows + 1) * inches + 0.4), layout="constrained")
+def _tallest(planned: Sequence[Planned], inputs: dict[str, Path]) -> list[float]:
+    """Height over width of the tallest input and of the tallest result."""
+    tallest = []
+    for files in (list(inputs.values()), [item.folder / "result.png" for item in planned]):
+        ratios = [1.0] if not files else []
+        for file in files:
+            try:
+                with Image.open(file) as image:
+                    ratios.append(image.height / image.width)
+            except OSError:
+                ratios.append(0.5)  # a panel that only tells what is missing
+        tallest.append(max(ratios))
+    return tallest
+
+
+def _figure(rows: int, columns: int, tallest: list[float]):
+    top, below = tallest
+    height = top + rows * below
+    inches = min(PANEL_INCHES, MOST_INCHES / columns, MOST_INCHES / height)
+    size = (columns * inches + TITLE_INCHES, height * inches + (rows + 1) * TITLE_INCHES)
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.add_gridspec(rows + 1, columns)
+    return figure, figure.add_gridspec(rows + 1, columns, height_ratios=[top, *[below] * rows])
 
 
 def _title(values: dict[str, str], keys: Sequence[str]) -> str:
@@ -60,8 +79,9 @@ def _title(values: dict[str, str], keys: Sequence[str]) -> str:
 def _inputs(planned: Sequence[Planned]) -> dict[str, Path]:
     """The content and style images of all cells, by name, each once."""
     contents = [item.cell.config.content.image for item in planned if item.cell.config.content.image]
-    styles = [image for item in planned for image in item.cell.config.style.images if item.cell.config.loss.style_weight]
-    images = {**{image: "content" for image in contents}, **{image: "style" for image in styles}}
+    styled = [item.cell.config.style for item in planned if item.cell.config.loss.style_weight > 0]
+    styles = [image for style in styled for image in style.images]
+    images = {**dict.fromkeys(contents, "content"), **dict.fromkeys(styles, "style")}
     names = catalog.short_names(list(images))
     return {
         f"{kind}: {name}": catalog.locate(image) for name, (image, kind) in zip(names, images.items(), strict=True)

@@ -62,8 +62,11 @@ def save_image(image: Tensor, path: str | os.PathLike, metadata: dict[str, str] 
         for key, text in metadata.items():
             options["pnginfo"].add_text(key, text)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    to_pil_image(to_bytes(image)).save(temporary, **options)
-    temporary.replace(path)
+    try:
+        to_pil_image(to_bytes(image)).save(temporary, **options)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def to_bytes(image: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class Run:
         return load_image(self.folder / "result.png")
 
 
-class RunFailed(UserError):
+class RunError(UserError):
     """A run ended without a finite result; the message names the quantity and the evaluation."""
 
 
@@ -58,7 +58,7 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
     Raises:
         ConfigError: the device is not there, the folder cannot be written, or sizes and layers do not fit.
         ImageError, WeightsError: an input cannot be read.
-        RunFailed: the losses ceased to be finite; the last finite picture is saved all the same.
+        RunError: the losses ceased to be finite; the last finite picture is saved all the same.
 
     Whatever is raised is also recorded in the manifest, with status `failed` or `interrupted`.
     """
@@ -100,7 +100,7 @@ def _execute(config: Config, folder: Path, manifest: dict[str, Any], label: str)
                 _save(folder, manifest, runs.picture_settings(config), step, result)
                 manifest["seconds"] = round(recorder.previous - recorder.started, 3)
     if step.stop.reason == "not_finite":
-        raise RunFailed(step.stop.detail)
+        raise RunError(step.stop.detail)
 
 
 def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step: Step, result: Step) -> None:

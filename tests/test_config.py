@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from conftest import CHECKOUT
 from omegaconf import OmegaConf
 
-from conftest import CHECKOUT
 from nst_lab import compose
 from nst_lab.checks import check_config, schema_keys
 from nst_lab.composition import Composer, finish
