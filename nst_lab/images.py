@@ -36,11 +36,11 @@ def load_image(name_or_path: str | os.PathLike) -> Tensor:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit greyscale; any other conversion would clip instead of scaling
+        image = image.point(lambda value: value / 257, "L")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    if image.mode.startswith("I"):  # 16-bit greyscale; convert("RGB") would clip instead of scaling
-        return image.point(lambda value: value / 257, "L").convert("RGB")
     return image.convert("RGB")
 
 

@@ -88,23 +88,23 @@ def _execute(config: Config, folder: Path, manifest: dict[str, Any], label: str)
     inputs = load_inputs(config)
     weights = _shared_weights(config.model.weights, config.model.seed, config.model.normalized)
     network = build_network(config.model, weights, needed_taps(config), config.precision)
-    step = result = None
+    step: Step | None = None
     with Recorder(folder, config, inputs) as recorder, ProgressLine(label, config.optimizer.evaluations) as line:
         try:
             for step in synthesise(inputs, config, network):
-                result = step if step.accepted or result is None else result
                 recorder.record(step)
                 line.update(step)
         finally:
             if step is not None:
-                _save(folder, manifest, runs.picture_settings(config), step, result)
+                _save(folder, manifest, runs.picture_settings(config), step)
                 manifest["seconds"] = round(recorder.previous - recorder.started, 3)
     if step.stop.reason == "not_finite":
         raise RunError(step.stop.detail)
 
 
-def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step: Step, result: Step) -> None:
+def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step: Step) -> None:
     """The picture of the last accepted step, whatever ended the run."""
+    result = step.result
     manifest |= {
         "evaluations": step.evaluation,
         "stop_reason": step.stop.reason if step.last else "interrupted",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nst_lab.architecture import LAYERS
+from nst_lab.architecture import layers_up_to
 from nst_lab.catalog import short_names
 from nst_lab.config import Config, Scale
 from nst_lab.errors import ConfigError
@@ -71,15 +71,14 @@ def transfer(
     names = short_names(config.style.images)
     if len(styles) != len(names):
         raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
-    started, history, result = time.perf_counter(), [], None
+    started, history = time.perf_counter(), []
     for step in synthesise(Inputs(content, dict(zip(names, styles, strict=True)), init), config):
         history.append(step.losses.total.item())
-        result = step if step.accepted or result is None else result
         if on_step:
-            on_step(step)
+            on_step(replace(step, image=step.image.clone()))  # a watcher may do with its picture what it likes
     return Result(
-        image=result.image.clamp(0, 1).cpu(),
-        losses=result.losses.to_floats(),
+        image=step.result.image.clamp(0, 1).cpu(),
+        losses=step.result.losses.to_floats(),
         evaluations=step.evaluation,
         seconds=time.perf_counter() - started,
         stop=step.stop,
@@ -102,20 +101,18 @@ def synthesise(inputs: Inputs, config: Config, network: VGG19 | None = None) -> 
             network = build_network(config.model, weights, needed_taps(config), config.precision)
         network = network.to(device).requires_grad_(False)
         scales = config.scales or [Scale(factor=1.0, share=1.0)]
-        used, result = 0, None
+        used, step = 0, None
         for index, scale in enumerate(scales):
             content, styles, size = at_scale(inputs, config, scale.factor)
-            start = _start(inputs, config, size) if result is None else resize(result.image, *size, clip=False)
+            start = _start(inputs, config, size) if step is None else resize(step.result.image, *size, clip=False)
             on_device = {name: style.to(device) for name, style in styles.items()}
             objective = Objective(network, None if content is None else content.to(device), on_device, config)
             budget = split_budget(config.optimizer.evaluations - used, scales[index:])[0]
-            for step in optimise(objective, start.to(device), config.optimizer, budget):
-                last = step.stop is not None and (index == len(scales) - 1 or step.stop.reason == "not_finite")
-                step = replace(step, evaluation=used + step.evaluation, scale=index, last=last)
-                result = step if step.accepted or result is None else result
-                yield step
-                if last:
-                    return
+            for step in optimise(objective, start.to(device), config.optimizer, budget, used=used, scale=index):
+                final = index == len(scales) - 1 or (step.stop is not None and step.stop.reason == "not_finite")
+                yield replace(step, last=final and step.stop is not None)
+            if final:
+                return
             used = step.evaluation
 
 
@@ -152,12 +149,17 @@ def at_scale(
 
 
 def _check_deepest_tap(sizes: dict[str, tuple[int, int]], config: Config) -> None:
-    deepest = max((LAYERS[tap] for tap in needed_taps(config)), key=lambda layer: layer.stride, default=None)
+    layers = layers_up_to(needed_taps(config))
+    if not layers:
+        return
+    needed = max(layer.stride for layer in layers)
+    if config.model.padding == "reflect":  # a convolution then needs a second position to reflect
+        needed = max(needed, *(2 * layer.stride for layer in layers if layer.kind == "conv"))
     for name, (height, width) in sizes.items():
-        if deepest and min(height, width) < deepest.stride:
+        if min(height, width) < needed:
             raise ConfigError(
                 f"size={config.size}: {name} becomes {width}x{height} pixels at the coarsest scale, but "
-                f"{deepest.name} needs at least {deepest.stride} on each side; choose a larger size or shallower layers"
+                f"{layers[-1].name} needs at least {needed} on each side; choose a larger size or shallower layers"
             )
 
 

@@ -97,6 +97,13 @@ def test_sixteen_bit_greyscale_is_scaled_and_not_clipped(suffix: str, tmp_path: 
     torch.testing.assert_close(load_image(tmp_path / f"a{suffix}"), expected, rtol=0, atol=1 / 255)
 
 
+def test_sixteen_bit_greyscale_with_a_transparent_level_is_scaled_too(tmp_path: Path) -> None:
+    levels = numpy.array([[0, 257, 30000, 65535]], dtype=numpy.uint16)
+    Image.fromarray(levels).save(tmp_path / "a.png", transparency=0)
+    expected = torch.tensor([1, 1 / 255, 30000 / 65535, 1]).expand(1, 3, 1, 4)
+    torch.testing.assert_close(load_image(tmp_path / "a.png"), expected, rtol=0, atol=1 / 255)
+
+
 def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
     Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=100)
     expected = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 16, 16)

@@ -48,10 +48,10 @@ def test_tensorboard_holds_every_term_at_every_evaluation(finished):
 def test_tensorboard_holds_inputs_once_and_the_result_by_step(finished):
     accumulator = board(finished.folder)
     assert set(accumulator.Tags()["images"]) == {
-        "images/content", "images/result", "images/style/starry_strokes", "images/style/woodcut_waves",
+        "source/content", "result/picture", "source/style/starry_strokes", "source/style/woodcut_waves",
     }  # fmt: skip
-    assert len(accumulator.Images("images/content")) == 1
-    assert [event.step for event in accumulator.Images("images/result")] == sorted(picture_schedule(6, 3))
+    assert len(accumulator.Images("source/content")) == 1
+    assert [event.step for event in accumulator.Images("result/picture")] == sorted(picture_schedule(6, 3))
     assert {"config/text_summary", "credits/text_summary"} <= set(accumulator.Tags()["tensors"])
     text = accumulator.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "convention: gatys" in text

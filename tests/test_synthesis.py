@@ -212,11 +212,18 @@ def test_a_picture_too_small_for_the_deepest_layer_is_refused_with_size_and_laye
     assert "starry_strokes" in refusal(CONTENT, [STYLE], tiny(deep, "size_rule=exact", "style.size=15"))
 
 
-def test_the_smallest_picture_that_is_not_refused_runs() -> None:
-    deep = "layers.style=[relu1_1,relu5_1]"
-    for padding in ("zeros", "replicate", "reflect"):
-        config = tiny(deep, "size=16", "size_rule=exact", f"model.padding={padding}", "optimizer.evaluations=2")
-        assert transfer(CONTENT, [STYLE], config).evaluations == 2, padding
+def deepest_at(size: int, padding: str) -> Config:
+    sizes = [f"size={size}", "size_rule=exact", "optimizer.evaluations=2"]
+    return tiny("layers.style=[relu1_1,relu5_1]", f"model.padding={padding}", *sizes)
+
+
+@pytest.mark.parametrize(("padding", "size"), [("zeros", 16), ("replicate", 16), ("reflect", 32)])
+def test_the_smallest_picture_that_is_not_refused_runs(padding: str, size: int) -> None:
+    assert transfer(CONTENT, [STYLE], deepest_at(size, padding)).evaluations == 2
+
+
+def test_a_picture_that_has_nothing_to_reflect_at_the_deepest_layer_is_refused() -> None:
+    assert "relu5_1" in refusal(CONTENT, [STYLE], deepest_at(16, "reflect"))
 
 
 def test_the_number_of_pictures_must_be_that_of_the_configured_styles() -> None:
