@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from nst_lab.errors import ConfigError
+from nst_lab.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,6 @@ def locate(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser()
     if "\0" not in name_or_path and path.is_file():
         return path
-    from nst_lab.checks import nearest
-
     raise ConfigError(
         f"{name_or_path}: neither a file nor a name of the catalog ({', '.join(entries())})"
         f"{nearest(name_or_path, entries())}"

@@ -1,9 +1,8 @@
 """Checks of a configuration that end in one line: the key, the value, what would be valid and the nearest name."""
 
-import difflib
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from nst_lab import catalog
 from nst_lab.config import Config, Rule
-from nst_lab.errors import ConfigError
+from nst_lab.errors import ConfigError, nearest
 
 # Keys whose null means something of its own; any other null is the convention's and is filled in before the checks.
 NULL_HAS_MEANING = {"content.image", "style.size", "init.image", "threads", "scales"}
@@ -26,12 +25,6 @@ def show(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(show, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
-
-
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """`; did you mean X?` for the closest of `choices`, or nothing."""
-    matches = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]}?" if matches else ""
 
 
 def section_of(field: Field) -> type | None:

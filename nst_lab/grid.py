@@ -12,7 +12,7 @@ from nst_lab.sweep import Planned, split_overrides, swept_keys
 
 PANEL_INCHES = 2.2  # width of a panel
 TITLE_INCHES = 0.35
-DPI = 100
+LEAST_DPI, MOST_DPI = 100, 300  # between them, a result is shown pixel for pixel
 MOST_INCHES = 60.0  # of a side: panels of a very large sweep become smaller instead
 
 
@@ -30,46 +30,57 @@ def save_grid(planned: Sequence[Planned], path: Path) -> Path:
         cells[_title(values, row_keys), _title(values, column_keys)] = item
     rows, columns = (list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1))
     inputs = _inputs(planned)
-    figure, grid = _figure(len(rows), max(len(columns), len(inputs)), _tallest(planned, inputs))
+    results = [[_result(item) for (row, _), item in cells.items() if row == name] for name in rows]
+    heights = [_tallest(files) for files in [list(inputs.values()), *results]]
+    figure, grid = _figure(max(len(columns), len(inputs)), heights)
     for index, (name, file) in enumerate(inputs.items()):
         _show(figure.add_subplot(grid[0, index]), file, title=name)
     for (row, column), item in cells.items():
         y, x = rows.index(row), columns.index(column)
         axes = figure.add_subplot(grid[1 + y, x])
         missing = (runs.read_manifest(item.folder) or {}).get("error", "not run")
-        _show(axes, item.folder / "result.png", title=column if y == 0 else "", missing=missing)
+        _show(axes, _result(item), title=column if y == 0 else "", missing=missing)
         if x == 0:
             axes.set_ylabel(row, fontsize=8, wrap=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    figure.savefig(temporary, dpi=DPI)
+    figure.savefig(temporary, dpi=_dpi([file for files in results for file in files]))
     temporary.replace(path)
     return path
 
 
-def _tallest(planned: Sequence[Planned], inputs: dict[str, Path]) -> list[float]:
-    """Height over width of the tallest input and of the tallest result."""
-    tallest = []
-    for files in (list(inputs.values()), [item.folder / "result.png" for item in planned]):
-        ratios = [1.0] if not files else []
-        for file in files:
-            try:
-                with Image.open(file) as image:
-                    ratios.append(image.height / image.width)
-            except OSError:
-                ratios.append(0.5)  # a panel that only tells what is missing
-        tallest.append(max(ratios))
-    return tallest
+def _result(item: Planned) -> Path:
+    return item.folder / "result.png"
 
 
-def _figure(rows: int, columns: int, tallest: list[float]):
-    top, below = tallest
-    height = top + rows * below
-    inches = min(PANEL_INCHES, MOST_INCHES / columns, MOST_INCHES / height)
-    size = (columns * inches + TITLE_INCHES, height * inches + (rows + 1) * TITLE_INCHES)
+def _sizes(files: Sequence[Path]) -> list[tuple[int, int]]:
+    """Width and height of those pictures that are there."""
+    sizes = []
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                sizes.append(image.size)
+        except OSError:
+            continue  # its panel will tell what is missing
+    return sizes
+
+
+def _tallest(files: Sequence[Path]) -> float:
+    """Height over width of the tallest picture of a row."""
+    return max((height / width for width, height in _sizes(files)), default=0.5)
+
+
+def _dpi(files: Sequence[Path]) -> float:
+    widest = max((width for width, _ in _sizes(files)), default=0)
+    return min(max(widest / PANEL_INCHES, LEAST_DPI), MOST_DPI)
+
+
+def _figure(columns: int, heights: list[float]):
+    inches = min(PANEL_INCHES, MOST_INCHES / columns, MOST_INCHES / sum(heights))
+    size = (columns * inches + TITLE_INCHES, sum(heights) * inches + len(heights) * TITLE_INCHES)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.add_gridspec(rows + 1, columns, height_ratios=[top, *[below] * rows])
+    return figure, figure.add_gridspec(len(heights), columns, height_ratios=heights)
 
 
 def _title(values: dict[str, str], keys: Sequence[str]) -> str:

@@ -87,6 +87,7 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
 def _execute(config: Config, folder: Path, manifest: dict[str, Any], label: str) -> None:
     inputs = load_inputs(config)
     weights = _shared_weights(config.model.weights, config.model.seed, config.model.normalized)
+    manifest["unscaled_filters"] = weights.unscaled_filters
     network = build_network(config.model, weights, needed_taps(config), config.precision)
     step: Step | None = None
     with Recorder(folder, config, inputs) as recorder, ProgressLine(label, config.optimizer.evaluations) as line:
