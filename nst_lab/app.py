@@ -108,7 +108,8 @@ def _print_where(planned: Sequence[sweep.Planned]) -> None:
 
         print(f"picture:     {save_grid(planned, planned[0].folder.parent / 'grid.png')}")
     else:
-        print(f"picture:     {planned[0].folder / 'result.png'}")
+        result = planned[0].folder / "result.png"
+        print(f"picture:     {result if result.is_file() else 'none'}")
     print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {planned[0].folder.parent}")
 
 
@@ -123,8 +124,9 @@ def task(composed: DictConfig, keys: Sequence[str] = (), total: int = 1) -> None
     job = HydraConfig.get()
     overrides = tuple(job.overrides.task)
     config = finish(composed)
-    label = f"[{job.job.num + 1}/{total}] {sweep.label(Cell(overrides, config), keys)}".rstrip()
+    label = f"[{job.job.num + 1}/{total}] {sweep.label(Cell(overrides, config), keys)}" if total > 1 else None
     try:
         run(config, overrides=overrides, label=label)
     except Exception as error:
-        print(f"{label}: failed: {error}", file=sys.stderr)
+        if total > 1:  # told at once in a long sweep, and by the closing table in any case
+            print(f"{label}: failed: {error}", file=sys.stderr)
