@@ -208,8 +208,8 @@ def _check_model(config: Config) -> None:
 
 
 def check_image(key: str, image: str) -> None:
-    """Raise unless `image` is a catalog name or an existing file."""
+    """Raise unless `image` is a catalog name or an existing file. Nothing is fetched."""
     try:
-        catalog.locate(image)
+        catalog.check(image)
     except ConfigError as error:
-        raise ConfigError(f"{key}={image}: {str(error).partition(': ')[2]}") from None
+        raise ConfigError(f"{key}={image}: {str(error).removeprefix(f'{image}: ')}") from None

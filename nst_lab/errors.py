@@ -16,6 +16,10 @@ class ImageError(UserError):
     """An image file cannot be decoded or used. Names the file and the reason."""
 
 
+class FetchError(ImageError):
+    """An image of the catalog cannot be fetched, or a file of its name is not that image. Names it and what to do."""
+
+
 class WeightsError(UserError):
     """Network weights cannot be found, verified or read. Names the source and what to do."""
 

@@ -4,14 +4,12 @@ import time
 from collections.abc import Sequence
 
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from nst_lab import catalog
 from nst_lab.architecture import IMAGENET_INPUT, layers_up_to
 from nst_lab.config import Config, Scale
-from nst_lab.images import target_size
+from nst_lab.images import image_size, target_size
 from nst_lab.objective import needed_taps
 from nst_lab.sweep import Planned, label, swept_keys
 from nst_lab.synthesis import resolve_device, split_budget
@@ -60,11 +58,9 @@ def measured_speed(device: torch.device) -> float:
 
 
 def output_size(config: Config, factor: float = 1.0) -> tuple[int, int]:
-    """Height and width of the result, from the picture's header alone."""
+    """Height and width of the result, from the catalog or the picture's header alone."""
     shaping = config.content.image or next(iter(config.style.images), config.init.image)
-    with Image.open(catalog.locate(shaping)) as picture:
-        width, height = picture.size
-    return target_size(height, width, max(1, round(config.size * factor)), config.size_rule)
+    return target_size(*image_size(shaping), max(1, round(config.size * factor)), config.size_rule)
 
 
 def seconds(config: Config, speed: float) -> float:

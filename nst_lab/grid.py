@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from nst_lab import catalog, runs
+from nst_lab.errors import UserError
 from nst_lab.sweep import Planned, split_overrides, swept_keys
 
 PANEL_INCHES = 2.2  # width of a panel
@@ -88,15 +89,21 @@ def _title(values: dict[str, str], keys: Sequence[str]) -> str:
 
 
 def _inputs(planned: Sequence[Planned]) -> dict[str, Path]:
-    """The content and style images of all cells, by name, each once."""
+    """The content and style images of all cells, by name, each once; those that could not be had are left out."""
     contents = [item.cell.config.content.image for item in planned if item.cell.config.content.image]
     styled = [item.cell.config.style for item in planned if item.cell.config.loss.style_weight > 0]
     styles = [image for style in styled for image in style.images]
     images = {**dict.fromkeys(contents, "content"), **dict.fromkeys(styles, "style")}
     names = catalog.short_names(list(images))
-    return {
-        f"{kind}: {name}": catalog.locate(image) for name, (image, kind) in zip(names, images.items(), strict=True)
-    }
+    labels = [f"{kind}: {name}" for name, kind in zip(names, images.values(), strict=True)]
+    return {label: file for label, image in zip(labels, images, strict=True) if (file := _at_hand(image))}
+
+
+def _at_hand(image: str) -> Path | None:
+    try:
+        return catalog.find(image)
+    except UserError:
+        return None  # the runs that needed it have told why
 
 
 def _show(axes, file: Path, *, title: str, missing: str = "") -> None:

@@ -1,77 +1,89 @@
-"""Pictures in and out: decode to RGB in [0, 1], sizes, antialiased resizing, PNG with metadata."""
+"""Pictures in and out as tensors: RGB and masks in [0, 1], sizes, antialiased resizing, saving."""
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
-from nst_lab import catalog
+from nst_lab import catalog, decode, encode
 from nst_lab.errors import ImageError
 
 
 def load_image(name_or_path: str | os.PathLike) -> Tensor:
-    """Decode a picture into float32 RGB (1, 3, H, W) in [0, 1], at its own size.
+    """Decode a picture into float32 RGB (1, 3, H, W) in [0, 1], sRGB, at its own size.
 
-    EXIF orientation is applied, greyscale and palettes become RGB, transparency is composited on white.
+    EXIF orientation is applied, greyscale, palettes and CMYK become RGB, embedded colour profiles sRGB; transparency is
+    composited on white; 16 bits per channel are kept. An image of the catalog is fetched if it has to be.
 
     Args:
         name_or_path: a name of the catalog (`chelsea`, `starry_strokes` …) or a path.
 
     Raises:
         ConfigError: no such name or file.
-        ImageError: the file cannot be decoded.
+        ImageError: the file cannot be decoded, or an image of the catalog cannot be fetched.
     """
-    path = catalog.locate(str(name_or_path))
-    try:
-        with Image.open(path) as image:
-            return _to_tensor(_to_rgb(ImageOps.exif_transpose(image)))
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not a picture in a format that Pillow reads") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: cannot be decoded ({error})") from error
+    return torch.from_numpy(decode.decode(catalog.locate(str(name_or_path)))).permute(2, 0, 1)[None].contiguous()
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit greyscale; any other conversion would clip instead of scaling
-        image = image.point(lambda value: value / 257, "L")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+def load_mask(name_or_path: str | os.PathLike) -> Tensor:
+    """A mask as float32 (1, 1, H, W) in [0, 1]: the grey value as stored, 0 where the picture is transparent.
 
+    Colours become grey by luma (.299 R + .587 G + .114 B), no colour profile is applied. A picture of one colour all
+    over says nothing but by its transparency, so there the alpha channel alone is the mask.
 
-def _to_tensor(image: Image.Image) -> Tensor:
-    return pil_to_tensor(image).unsqueeze(0).float() / 255
-
-
-def save_image(image: Tensor, path: str | os.PathLike, metadata: dict[str, str] | None = None) -> None:
-    """Write an RGB picture (1, 3, H, W); values outside [0, 1] are clipped and rounded to 8 bits.
-
-    The file appears under its name only when complete. `metadata` becomes PNG text entries.
+    Raises:
+        ConfigError, ImageError: as `load_image`.
     """
-    path = Path(path)
+    return torch.from_numpy(decode.decode_mask(catalog.locate(str(name_or_path))))[None, None]
+
+
+def image_size(name_or_path: str | os.PathLike) -> tuple[int, int]:
+    """Height and width of a picture, without decoding it and without fetching what the catalog knows the size of.
+
+    Raises:
+        ConfigError, ImageError: as `load_image`.
+    """
+    entry = catalog.entries().get(str(name_or_path))
+    if entry and entry.pixels:
+        width, height = entry.pixels
+        return height, width
+    return decode.header_size(catalog.locate(str(name_or_path)))
+
+
+def save_image(
+    image: Tensor, path: str | os.PathLike, metadata: Mapping[str, str] | None = None, *, bits: int = 8
+) -> None:
+    """Write an RGB picture (1, 3, H, W) as PNG, JPEG or WebP; values outside [0, 1] are clipped, then rounded.
+
+    The sRGB profile is embedded, `metadata` goes along as text, and the file appears under its name only when complete.
+    The same input gives the same bytes.
+
+    Args:
+        path: ends in .png, .jpg, .jpeg (quality 95, colours not subsampled) or .webp (quality 95).
+        bits: 8, or 16 for a PNG with 16 bits per channel.
+
+    Raises:
+        ImageError: another extension or depth, values that are not finite, or the file cannot be written.
+    """
     if image.dim() != 4 or image.shape[:2] != (1, 3):
         raise ValueError(f"image has shape {tuple(image.shape)}, expected (1, 3, H, W)")
-    options = {}
-    if metadata and path.suffix.lower() == ".png":
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        for key, text in metadata.items():
-            options["pnginfo"].add_text(key, text)
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        to_pil_image(to_bytes(image)).save(temporary, **options)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if bits not in (8, 16):
+        raise ImageError(f"{path}: bits={bits}, expected 8 or 16")
+    if not image.isfinite().all():
+        raise ImageError(f"{path}: the picture holds values that are not finite")
+    pixels = to_bytes(image) if bits == 8 else _scaled(image, 65535).to(torch.uint16)
+    encode.write(path, pixels.permute(1, 2, 0).contiguous().numpy(), metadata)
 
 
 def to_bytes(image: Tensor) -> Tensor:
     """The picture as it is saved: uint8 (3, H, W) on the CPU, clipped and rounded."""
-    return image.detach()[0].clamp(0, 1).mul(255).round().to("cpu", torch.uint8)
+    return _scaled(image, 255).to(torch.uint8)
+
+
+def _scaled(image: Tensor, white: int) -> Tensor:
+    return image.detach()[0].cpu().float().clamp(0, 1).mul(white).round()
 
 
 def target_size(height: int, width: int, size: int, rule: str) -> tuple[int, int]:
@@ -101,3 +113,10 @@ def resize(image: Tensor, height: int, width: int, *, clip: bool = True) -> Tens
         return image
     resized = F.interpolate(image, (height, width), mode="bicubic", antialias=True)
     return resized.clamp(0, 1) if clip else resized
+
+
+def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
+    """Antialiased bilinear resizing of a mask (1, 1, H, W): it never leaves the range of its values."""
+    if mask.shape[-2:] == (height, width):
+        return mask
+    return F.interpolate(mask, (height, width), mode="bilinear", antialias=True).clamp(0, 1)

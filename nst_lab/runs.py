@@ -62,7 +62,7 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _image_hash(image: str | None) -> str | None:
-    return None if image is None else hashlib.sha256(catalog.locate(image).read_bytes()).hexdigest()
+    return None if image is None else catalog.sha256(image)
 
 
 def run_folder(config: Config, identity: Identity) -> Path:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nst_lab import catalog
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 # The smallest run with a real network: untrained weights, one style layer.
@@ -40,3 +42,27 @@ def nst_lab_command(here):
         return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=timeout)
 
     return run
+
+
+@pytest.fixture
+def own_folders(tmp_path, monkeypatch):
+    """No mirror, no catalog of one's own, an empty cache, no proxy."""
+    for name in ("NST_LAB_MIRROR", "NST_LAB_CATALOG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NST_LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+@pytest.fixture
+def own_catalog(own_folders, tmp_path, monkeypatch):
+    """Write a catalog of one's own and make it count."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        monkeypatch.setenv("NST_LAB_CATALOG", str(path))
+        catalog._entries.cache_clear()
+        return path
+
+    yield write
+    catalog._entries.cache_clear()
