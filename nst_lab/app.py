@@ -82,16 +82,18 @@ def _print_configuration(cells: Sequence[Cell]) -> int:
 
 
 def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) -> int:
+    from nst_lab.runner import check_sizes
+    from nst_lab.synthesis import resolve_device
+
+    for cell in cells:
+        resolve_device(cell.config.device)
+        check_sizes(cell.config)
     planned = sweep.plan(cells)
     if cells[0].config.dry_run:
         from nst_lab.estimate import print_estimate
 
         print_estimate(planned)
         return 0
-    from nst_lab.synthesis import resolve_device
-
-    for device in {cell.config.device for cell in cells}:
-        resolve_device(device)
     hydra_overrides = [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
     keys = sweep.swept_keys(cells)
     pending = sum(not item.completed for item in planned)

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,13 +19,13 @@ from torch import Tensor
 from nst_lab import catalog, runs
 from nst_lab.composition import to_settings
 from nst_lab.config import Config
-from nst_lab.errors import UserError
-from nst_lab.images import load_image, save_image
+from nst_lab.errors import ImageError, UserError
+from nst_lab.images import image_size, load_image, save_image
 from nst_lab.objective import needed_taps
 from nst_lab.optimize import Step
 from nst_lab.progress import ProgressLine
 from nst_lab.recorder import Recorder, finite_or_none, peak_memory
-from nst_lab.synthesis import Inputs, resolve_device, synthesise
+from nst_lab.synthesis import Inputs, Size, resolve_device, sizes_at, synthesise
 from nst_lab.vgg import build_network
 from nst_lab.weights import prepare_weights
 
@@ -131,6 +132,36 @@ def load_inputs(config: Config) -> Inputs:
         styles={name: load_image(image) for name, image in zip(names, config.style.images, strict=True)},
         init=load_image(config.init.image) if config.init.kind == "file" else None,
     )
+
+
+def sizes_from_headers(config: Config, factor: float = 1.0) -> tuple[Size, dict[str, Size]]:
+    """`sizes_at` without decoding a picture or fetching one whose size the catalog knows.
+
+    Raises:
+        ConfigError: a picture would be too small for the deepest tap.
+        ImageError: a picture has no readable header.
+    """
+    names = catalog.short_names(config.style.images)
+    return sizes_at(
+        None if config.content.image is None else image_size(config.content.image),
+        {name: image_size(image) for name, image in zip(names, config.style.images, strict=True)},
+        image_size(config.init.image) if config.init.kind == "file" else None,
+        config,
+        factor,
+    )
+
+
+def check_sizes(config: Config) -> None:
+    """Raise before any work if a picture is too small for the layers at any scale.
+
+    A picture that cannot be read is no reason to refuse a sweep: its cells will fail and say so.
+
+    Raises:
+        ConfigError: as `sizes_from_headers`.
+    """
+    with suppress(ImageError):
+        for factor in {scale.factor for scale in config.scales or []} | {1.0}:
+            sizes_from_headers(config, factor)
 
 
 def _opening(config: Config, identity: runs.Identity, overrides: Sequence[str], device: torch.device) -> dict:

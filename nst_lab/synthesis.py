@@ -128,27 +128,39 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def output_size(inputs: Inputs, config: Config, factor: float = 1.0) -> tuple[int, int]:
-    """Height and width of the result: the content's aspect, or the first style's where there is no content."""
-    reference = inputs.content if inputs.content is not None else next(iter(inputs.styles.values()), inputs.init)
-    return target_size(*reference.shape[-2:], max(1, round(config.size * factor)), config.size_rule)
+Size = tuple[int, int]  # height, width
 
 
-def at_scale(
-    inputs: Inputs, config: Config, factor: float
-) -> tuple[Tensor | None, dict[str, Tensor], tuple[int, int]]:
+def sizes_at(
+    content: Size | None, styles: dict[str, Size], init: Size | None, config: Config, factor: float = 1.0
+) -> tuple[Size, dict[str, Size]]:
+    """Sizes of the result and of the styles at `factor` of the configured size, from those of the pictures given.
+
+    The result takes the content's aspect, or the first style's where there is no content.
+
+    Raises:
+        ConfigError: one of them is too small for the deepest tap.
+    """
+
+    def scaled(original: Size, size: int) -> Size:
+        return target_size(*original, max(1, round(size * factor)), config.size_rule)
+
+    result = scaled(content or next(iter(styles.values()), init), config.size)
+    styled = {name: scaled(original, config.style.size or config.size) for name, original in styles.items()}
+    _check_deepest_tap({"the result": result} | styled, config)
+    return result, styled
+
+
+def at_scale(inputs: Inputs, config: Config, factor: float) -> tuple[Tensor | None, dict[str, Tensor], Size]:
     """Content, styles and the result's height and width at `factor` of the configured size."""
-    size = output_size(inputs, config, factor)
-    style_size = max(1, round((config.style.size or config.size) * factor))
-    styles = {
-        name: resize(style, *target_size(*style.shape[-2:], style_size, config.size_rule))
-        for name, style in inputs.styles.items()
-    }
-    _check_deepest_tap({"the result": size} | {n: tuple(s.shape[-2:]) for n, s in styles.items()}, config)
+    content, init = (None if image is None else tuple(image.shape[-2:]) for image in (inputs.content, inputs.init))
+    originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()}
+    size, styled = sizes_at(content, originals, init, config, factor)
+    styles = {name: resize(style, *styled[name]) for name, style in inputs.styles.items()}
     return None if inputs.content is None else resize(inputs.content, *size), styles, size
 
 
-def _check_deepest_tap(sizes: dict[str, tuple[int, int]], config: Config) -> None:
+def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
     layers = layers_up_to(needed_taps(config))
     if not layers:
         return
@@ -163,7 +175,7 @@ def _check_deepest_tap(sizes: dict[str, tuple[int, int]], config: Config) -> Non
             )
 
 
-def _start(inputs: Inputs, config: Config, size: tuple[int, int]) -> Tensor:
+def _start(inputs: Inputs, config: Config, size: Size) -> Tensor:
     style = next(iter(inputs.styles.values()), None)
     return initial_image(config.init, config.seed, *size, content=inputs.content, style=style, file=inputs.init)
 

@@ -95,6 +95,14 @@ def test_an_absent_device_is_refused_before_any_work(here, capsys):
     assert not (here / "outputs").exists()
 
 
+def test_a_picture_too_small_for_the_layers_is_refused_before_any_work(here, capsys):
+    assert command(["-m", "size=64,12"]) == 2
+    line = capsys.readouterr().err
+    assert "size=12" in line
+    assert "relu5_1 needs at least 16" in line
+    assert not (here / "outputs").exists()
+
+
 def test_a_dry_run_tells_the_cost_and_runs_nothing(here, capsys):
     assert command(["-m", *TINY, "seed=0,1", "dry_run=true"]) == 0
     printed = capsys.readouterr().out
