@@ -54,3 +54,11 @@ def test_time_and_memory_grow_with_what_is_asked_for():
     assert "relu5_4" in needed_taps(deep)
     halves = nst_lab.compose(["size=128", "scales=[{factor:0.5,share:0.5},{factor:1,share:0.5}]"])
     assert seconds(halves, 1e10) == pytest.approx((seconds(small, 1e10) + seconds(large, 1e10)) / 2, rel=0.05)
+
+
+def test_a_sweep_over_one_key_is_wrapped(here):
+    planned = sweep("init=noise", "seed=range(7)")
+    for item in planned[:2]:
+        nst_lab.run(item.cell.config)
+    with Image.open(save_grid(planned, here / "grid.png")) as picture:
+        assert picture.width < 2 * picture.height  # four times as wide in one row
