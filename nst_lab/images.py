@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lab import catalog, decode, encode
-from nst_lab.errors import ImageError
+from nst_lab.errors import FetchError, ImageError
 
 
 def load_image(name_or_path: str | os.PathLike) -> Tensor:
@@ -40,16 +40,20 @@ def load_mask(name_or_path: str | os.PathLike) -> Tensor:
 
 
 def image_size(name_or_path: str | os.PathLike) -> tuple[int, int]:
-    """Height and width of a picture, without decoding it and without fetching what the catalog knows the size of.
+    """Height and width of a picture, from the catalog or its header; nothing is decoded and nothing fetched.
 
     Raises:
-        ConfigError, ImageError: as `load_image`.
+        ConfigError: no such name or file.
+        ImageError: the file has no readable header, or the size of a catalog image is known only once it is fetched.
     """
     entry = catalog.entries().get(str(name_or_path))
     if entry and entry.pixels:
         width, height = entry.pixels
         return height, width
-    return decode.header_size(catalog.locate(str(name_or_path)))
+    file = catalog.find(str(name_or_path))
+    if file is None:
+        raise FetchError(f"{name_or_path}: its size is not known before it is fetched; nst-images fetch {name_or_path}")
+    return decode.header_size(file)
 
 
 def save_image(
