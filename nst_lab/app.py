@@ -82,16 +82,18 @@ def _print_configuration(cells: Sequence[Cell]) -> int:
 
 
 def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) -> int:
+    from nst_lab.runner import check_sizes
+    from nst_lab.synthesis import resolve_device
+
+    for cell in cells:
+        resolve_device(cell.config.device)
+        check_sizes(cell.config)
     planned = sweep.plan(cells)
     if cells[0].config.dry_run:
         from nst_lab.estimate import print_estimate
 
         print_estimate(planned)
         return 0
-    from nst_lab.synthesis import resolve_device
-
-    for device in {cell.config.device for cell in cells}:
-        resolve_device(device)
     hydra_overrides = [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
     keys = sweep.swept_keys(cells)
     pending = sum(not item.completed for item in planned)
@@ -108,7 +110,8 @@ def _print_where(planned: Sequence[sweep.Planned]) -> None:
 
         print(f"picture:     {save_grid(planned, planned[0].folder.parent / 'grid.png')}")
     else:
-        print(f"picture:     {planned[0].folder / 'result.png'}")
+        result = planned[0].folder / "result.png"
+        print(f"picture:     {result if result.is_file() else 'none'}")
     print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {planned[0].folder.parent}")
 
 
@@ -123,8 +126,9 @@ def task(composed: DictConfig, keys: Sequence[str] = (), total: int = 1) -> None
     job = HydraConfig.get()
     overrides = tuple(job.overrides.task)
     config = finish(composed)
-    label = f"[{job.job.num + 1}/{total}] {sweep.label(Cell(overrides, config), keys)}".rstrip()
+    label = f"[{job.job.num + 1}/{total}] {sweep.label(Cell(overrides, config), keys)}" if total > 1 else None
     try:
         run(config, overrides=overrides, label=label)
     except Exception as error:
-        print(f"{label}: failed: {error}", file=sys.stderr)
+        if total > 1:  # told at once in a long sweep, and by the closing table in any case
+            print(f"{label}: failed: {error}", file=sys.stderr)

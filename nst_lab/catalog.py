@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nst_lab import catalog_file, fetch
 from nst_lab.catalog_file import Entry
-from nst_lab.errors import ConfigError, FetchError
+from nst_lab.errors import ConfigError, FetchError, nearest
 
 
 def entries() -> dict[str, Entry]:
@@ -136,8 +136,6 @@ def _own_file(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser()
     if "\0" not in name_or_path and path.is_file():
         return path
-    from nst_lab.checks import nearest
-
     at_hand = [name for name, entry in entries().items() if not entry.url]
     raise ConfigError(
         f"{name_or_path}: neither a file nor a name of the catalog ({', '.join(at_hand)} and "

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from nst_lab.errors import ConfigError
+from nst_lab.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,6 @@ def _entry(catalog: Path, name: Any, facts: Any) -> Entry:
         raise refuse(f"expected keys among {', '.join(RULES)}")
     for key, value in facts.items():
         if key not in RULES:
-            from nst_lab.checks import nearest
-
             raise refuse(f"{key}: no such key; valid: {', '.join(RULES)}{nearest(key, RULES)}")
         accepts, expected = RULES[key]
         if not accepts(value):

@@ -1,9 +1,8 @@
 """Checks of a configuration that end in one line: the key, the value, what would be valid and the nearest name."""
 
-import difflib
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from nst_lab import catalog
 from nst_lab.config import Config, Rule
-from nst_lab.errors import ConfigError
+from nst_lab.errors import ConfigError, nearest
 
 # Keys whose null means something of its own; any other null is the convention's and is filled in before the checks.
 NULL_HAS_MEANING = {"content.image", "style.size", "init.image", "threads", "scales"}
@@ -26,12 +25,6 @@ def show(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(show, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
-
-
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """`; did you mean X?` for the closest of `choices`, or nothing."""
-    matches = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]}?" if matches else ""
 
 
 def section_of(field: Field) -> type | None:
@@ -50,9 +43,8 @@ def schema_keys(section: type = Config, prefix: str = "") -> dict[str, Field]:
 
 def expected_type(field: Field) -> str:
     """The type of a key in words."""
-    options = typing.get_args(field.type) if isinstance(field.type, types.UnionType) or _is_union(field) else ()
-    kinds = [kind for kind in options or (field.type,) if kind is not type(None)]
-    kind = kinds[0]
+    options = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else ()
+    kind = options[0] if options else field.type
     if typing.get_origin(kind) is list:
         item = typing.get_args(kind)[0]
         kinds_of_items = {float: "numbers such as [1, 2]", str: "texts such as [a, b]"}
@@ -60,10 +52,6 @@ def expected_type(field: Field) -> str:
     else:
         words = WORDS.get(kind, kind.__name__)
     return f"{words} or null" if options else words
-
-
-def _is_union(field: Field) -> bool:
-    return typing.get_origin(field.type) is typing.Union
 
 
 def check_key(key: str, value: Any = "") -> None:
@@ -153,7 +141,7 @@ def _check_styles(config: Config) -> None:
     _check_count("style.weights", style.weights, "style.images", style.images)
     needed = config.loss.style_weight > 0 or config.init.kind == "style"
     if needed and not style.images:
-        raise ConfigError("style.images=[]: at least one image is needed while loss.style_weight > 0 or init.kind=style")
+        raise ConfigError("style.images=[]: an image is needed while loss.style_weight > 0 or init.kind=style")
     if config.loss.style_weight > 0 and not any(style.weights):
         raise ConfigError(f"style.weights={show(style.weights)}: at least one must be greater than 0")
     for image in style.images:
@@ -173,9 +161,9 @@ def _check_terms(config: Config) -> None:
     if content is not None:
         check_image("content.image", content)
     elif loss.content_weight > 0 or config.init.kind in ("content", "mix"):
-        raise ConfigError("content.image=null: an image is needed for loss.content_weight > 0, init.kind=content or mix")
+        raise ConfigError("content.image=null: needed while loss.content_weight > 0 or init.kind is content or mix")
     elif not config.style.images and config.init.kind != "file":
-        raise ConfigError("content.image=null: without a style image or init.kind=file nothing gives the result a shape")
+        raise ConfigError("content.image=null: without style images and init.kind=file there is no shape to take")
 
 
 def _check_init(config: Config) -> None:

@@ -4,7 +4,7 @@ Everything here answers without importing torch.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -22,9 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nst_lab.architecture import LAYERS, input_statistics
-from nst_lab.checks import check_config, check_key, check_unknown_keys, expected_type, nearest, schema_keys, show
+from nst_lab.checks import check_config, check_key, check_unknown_keys, expected_type, schema_keys, show
 from nst_lab.config import Config
-from nst_lab.errors import ConfigError
+from nst_lab.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,3 @@ def _one_line(error: BaseException) -> str:
 def to_settings(config: Config) -> dict[str, Any]:
     """A configuration as plain nested dictionaries and lists."""
     return OmegaConf.to_container(OmegaConf.structured(config))
-
-
-def section_names() -> list[str]:
-    """Top-level keys of the schema, in order."""
-    return [field.name for field in fields(Config)]

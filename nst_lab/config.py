@@ -7,7 +7,7 @@ fills it in. Everything that follows sees a filled `Config`.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Optional
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -62,7 +62,7 @@ def _device() -> Any:
 class Content:
     """`image` is a catalog name or a path; null only where neither a content term nor the start needs it."""
 
-    image: Optional[str] = _key()
+    image: str | None = _key()
 
 
 @dataclass
@@ -70,64 +70,64 @@ class Style:
     """The style images, their weights (null = all 1), how several are blended, and their size (null = `size`)."""
 
     images: list[str] = _key()
-    weights: Optional[list[float]] = _at_least(0)
-    blend: Optional[str] = _one_of("weighted", "sum", "loss_share", "targets")
-    size: Optional[int] = _at_least(1)
+    weights: list[float] | None = _at_least(0)
+    blend: str | None = _one_of("weighted", "sum", "loss_share", "targets")
+    size: int | None = _at_least(1)
 
 
 @dataclass
 class Layers:
     """Taps of the content and style representation; null weights follow the profile."""
 
-    content: Optional[list[str]] = _layer_names()
-    style: Optional[list[str]] = _layer_names()
-    content_weights: Optional[list[float]] = _at_least(0)
-    style_weights: Optional[list[float]] = _at_least(0)
-    content_profile: Optional[str] = _one_of("uniform", "ones", "inverse_channels2")
-    style_profile: Optional[str] = _one_of("uniform", "ones", "inverse_channels2")
+    content: list[str] | None = _layer_names()
+    style: list[str] | None = _layer_names()
+    content_weights: list[float] | None = _at_least(0)
+    style_weights: list[float] | None = _at_least(0)
+    content_profile: str | None = _one_of("uniform", "ones", "inverse_channels2")
+    style_profile: str | None = _one_of("uniform", "ones", "inverse_channels2")
 
 
 @dataclass
 class Loss:
     """Factors and forms of the three terms; see `losses.py` for the formulas."""
 
-    content_weight: Optional[float] = _at_least(0)
-    style_weight: Optional[float] = _at_least(0)
-    tv_weight: Optional[float] = _at_least(0)
-    statistic: Optional[str] = _one_of("gram")
-    gram_divisor: Optional[str] = _one_of("positions", "channels_positions", "none")
-    content_reduction: Optional[str] = _one_of("mean", "sum")
-    content_factor: Optional[float] = _more_than(0)
-    style_reduction: Optional[str] = _one_of("mean", "sum")
-    style_factor: Optional[float] = _more_than(0)
-    tv_form: Optional[str] = _one_of("l1", "squared")
-    tv_reduction: Optional[str] = _one_of("mean", "sum")
+    content_weight: float | None = _at_least(0)
+    style_weight: float | None = _at_least(0)
+    tv_weight: float | None = _at_least(0)
+    statistic: str | None = _one_of("gram")
+    gram_divisor: str | None = _one_of("positions", "channels_positions", "none")
+    content_reduction: str | None = _one_of("mean", "sum")
+    content_factor: float | None = _more_than(0)
+    style_reduction: str | None = _one_of("mean", "sum")
+    style_factor: float | None = _more_than(0)
+    tv_form: str | None = _one_of("l1", "squared")
+    tv_reduction: str | None = _one_of("mean", "sum")
 
 
 @dataclass
 class Init:
     """The starting image; `noise_mean` and `noise_std` in the image's [0, 1], `mix` is the share of noise."""
 
-    kind: Optional[str] = _one_of("content", "style", "noise", "gray", "mix", "file")
-    image: Optional[str] = _key()
-    noise: Optional[str] = _one_of("normal", "uniform")
-    noise_mean: Optional[float] = _finite()
-    noise_std: Optional[float] = _at_least(0)
-    mix: Optional[float] = _between(0, 1)
+    kind: str | None = _one_of("content", "style", "noise", "gray", "mix", "file")
+    image: str | None = _key()
+    noise: str | None = _one_of("normal", "uniform")
+    noise_mean: float | None = _finite()
+    noise_std: float | None = _at_least(0)
+    mix: float | None = _between(0, 1)
 
 
 @dataclass
 class Optimizer:
     """The optimiser and its budget in closure evaluations; the rates are in the units that the optimiser sees."""
 
-    name: Optional[str] = _one_of("lbfgs", "lbfgs_torch", "adam", "sgd")
+    name: str | None = _one_of("lbfgs", "lbfgs_torch", "adam", "sgd")
     evaluations: int = _at_least(1)
-    learning_rate: Optional[float] = _more_than(0)
-    history: Optional[int] = _at_least(1)
-    betas: Optional[list[float]] = _between(0, 0.999999)
-    momentum: Optional[float] = _between(0, 1)
-    pixel_scale: Optional[float] = _more_than(0)
-    bounds: Optional[str] = _one_of("none", "straight_through")
+    learning_rate: float | None = _more_than(0)
+    history: int | None = _at_least(1)
+    betas: list[float] | None = _between(0, 0.999999)
+    momentum: float | None = _between(0, 1)
+    pixel_scale: float | None = _more_than(0)
+    bounds: str | None = _one_of("none", "straight_through")
     tolerance: float = _at_least(0)
     window: int = _at_least(2)
 
@@ -144,14 +144,14 @@ class Scale:
 class Model:
     """The network: weights, input statistics (null = those of the weights), pooling and padding."""
 
-    weights: Optional[str] = _key()
+    weights: str | None = _key()
     seed: int = _at_least(0)
-    normalized: Optional[bool] = _key()
-    pooling: Optional[str] = _one_of("max", "avg")
-    padding: Optional[str] = _one_of("zeros", "replicate", "reflect")
-    padding_first: Optional[str] = _one_of("zeros", "replicate", "reflect")
-    mean: Optional[list[float]] = _finite()
-    std: Optional[list[float]] = _more_than(0)
+    normalized: bool | None = _key()
+    pooling: str | None = _one_of("max", "avg")
+    padding: str | None = _one_of("zeros", "replicate", "reflect")
+    padding_first: str | None = _one_of("zeros", "replicate", "reflect")
+    mean: list[float] | None = _finite()
+    std: list[float] | None = _more_than(0)
 
 
 @dataclass
@@ -175,18 +175,18 @@ class Config:
     out_dir: str = _key()
     convention: str = _key()
     size: int = _at_least(1)
-    size_rule: Optional[str] = _one_of("longer", "shorter", "height", "area", "exact")
+    size_rule: str | None = _one_of("longer", "shorter", "height", "area", "exact")
     seed: int = _at_least(0)
     device: str = _device()
     precision: str = _one_of("fp32", "tf32", "bf16")
-    threads: Optional[int] = _at_least(1)
+    threads: int | None = _at_least(1)
     content: Content = field(default_factory=Content)
     style: Style = field(default_factory=Style)
     layers: Layers = field(default_factory=Layers)
     loss: Loss = field(default_factory=Loss)
     init: Init = field(default_factory=Init)
     optimizer: Optimizer = field(default_factory=Optimizer)
-    scales: Optional[list[Scale]] = _key()
+    scales: list[Scale] | None = _key()
     model: Model = field(default_factory=Model)
     log: Log = field(default_factory=Log)
     dry_run: bool = _key()

@@ -1,5 +1,8 @@
 """The errors that a user can cause, each told in one line."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Something the user can mend: one line that names the key or file, the value and what would be valid."""
@@ -19,3 +22,9 @@ class FetchError(ImageError):
 
 class WeightsError(UserError):
     """Network weights cannot be found, verified or read. Names the source and what to do."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`; did you mean X?` for the closest of `choices`, or nothing."""
+    matches = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]}?" if matches else ""

@@ -9,16 +9,16 @@ from rich.table import Table
 
 from nst_lab.architecture import IMAGENET_INPUT, layers_up_to
 from nst_lab.config import Config, Scale
-from nst_lab.images import image_size, target_size
 from nst_lab.objective import needed_taps
+from nst_lab.runner import sizes_from_headers
 from nst_lab.sweep import Planned, label, swept_keys
 from nst_lab.synthesis import resolve_device, split_budget
 from nst_lab.vgg import VGG19
 from nst_lab.weights import load_weights
 
 PROBE_TAP, PROBE_SIZE = "relu4_1", 128  # large enough for the convolutions to dominate, small enough to take a moment
-PROCESS_BYTES = 620 * 2**20  # Python, torch, TensorBoard and the weights, before any picture; measured on Linux
-WORKSPACE = 1.35  # peak memory over the activations kept for the backward pass: gradients and buffers; measured
+PROCESS_BYTES = 936 * 2**20  # Python, torch, TensorBoard, the weights and their buffers; measured on Linux
+WORKSPACE = 1.67  # peak memory over the activations kept for the backward pass; measured at 256 and 512 px
 FLOAT_BYTES = 4
 
 
@@ -57,17 +57,11 @@ def measured_speed(device: torch.device) -> float:
     return convolution_flops([PROBE_TAP], PROBE_SIZE, PROBE_SIZE) / min(seconds)
 
 
-def output_size(config: Config, factor: float = 1.0) -> tuple[int, int]:
-    """Height and width of the result, from the catalog or the picture's header alone."""
-    shaping = config.content.image or next(iter(config.style.images), config.init.image)
-    return target_size(*image_size(shaping), max(1, round(config.size * factor)), config.size_rule)
-
-
 def seconds(config: Config, speed: float) -> float:
     """Expected duration of one run at `speed` operations per second."""
     scales = config.scales or [Scale(factor=1.0, share=1.0)]
     budgets = split_budget(config.optimizer.evaluations, scales)
-    sizes = [output_size(config, scale.factor) for scale in scales]
+    sizes = [sizes_from_headers(config, scale.factor)[0] for scale in scales]
     flops = (n * convolution_flops(needed_taps(config), *size) for n, size in zip(budgets, sizes, strict=True))
     return sum(flops) / speed
 
@@ -80,7 +74,7 @@ def print_estimate(planned: Sequence[Planned]) -> None:
     totals = {"evaluations": 0, "seconds": 0.0, "disk": 0}
     for item in planned:
         config = item.cell.config
-        height, width = output_size(config)
+        height, width = sizes_from_headers(config)[0]
         duration = seconds(config, speed)
         table.add_row(
             label(item.cell, keys) or item.folder.name,

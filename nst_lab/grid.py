@@ -11,8 +11,9 @@ from nst_lab.decode import decode
 from nst_lab.errors import ImageError, UserError
 from nst_lab.sweep import Planned, split_overrides, swept_keys
 
-PANEL_INCHES = 2.2
-DPI = 100
+PANEL_INCHES = 2.2  # width of a panel
+TITLE_INCHES = 0.35
+LEAST_DPI, MOST_DPI = 100, 300  # between them, a result is shown pixel for pixel
 MOST_INCHES = 60.0  # of a side: panels of a very large sweep become smaller instead
 
 
@@ -30,28 +31,57 @@ def save_grid(planned: Sequence[Planned], path: Path) -> Path:
         cells[_title(values, row_keys), _title(values, column_keys)] = item
     rows, columns = (list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1))
     inputs = _inputs(planned)
-    figure, grid = _figure(len(rows), max(len(columns), len(inputs)))
+    results = [[_result(item) for (row, _), item in cells.items() if row == name] for name in rows]
+    heights = [_tallest(files) for files in [list(inputs.values()), *results]]
+    figure, grid = _figure(max(len(columns), len(inputs)), heights)
     for index, (name, file) in enumerate(inputs.items()):
         _show(figure.add_subplot(grid[0, index]), file, title=name)
     for (row, column), item in cells.items():
         y, x = rows.index(row), columns.index(column)
         axes = figure.add_subplot(grid[1 + y, x])
         missing = (runs.read_manifest(item.folder) or {}).get("error", "not run")
-        _show(axes, item.folder / "result.png", title=column if y == 0 else "", missing=missing)
+        _show(axes, _result(item), title=column if y == 0 else "", missing=missing)
         if x == 0:
             axes.set_ylabel(row, fontsize=8, wrap=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    figure.savefig(temporary, dpi=DPI)
+    figure.savefig(temporary, dpi=_dpi([file for files in results for file in files]))
     temporary.replace(path)
     return path
 
 
-def _figure(rows: int, columns: int):
-    inches = min(PANEL_INCHES, MOST_INCHES / columns, MOST_INCHES / (rows + 1))
-    figure = Figure(figsize=(columns * inches + 0.6, (rows + 1) * inches + 0.4), layout="constrained")
+def _result(item: Planned) -> Path:
+    return item.folder / "result.png"
+
+
+def _sizes(files: Sequence[Path]) -> list[tuple[int, int]]:
+    """Width and height of those pictures that are there."""
+    sizes = []
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                sizes.append(image.size)
+        except OSError:
+            continue  # its panel will tell what is missing
+    return sizes
+
+
+def _tallest(files: Sequence[Path]) -> float:
+    """Height over width of the tallest picture of a row."""
+    return max((height / width for width, height in _sizes(files)), default=0.5)
+
+
+def _dpi(files: Sequence[Path]) -> float:
+    widest = max((width for width, _ in _sizes(files)), default=0)
+    return min(max(widest / PANEL_INCHES, LEAST_DPI), MOST_DPI)
+
+
+def _figure(columns: int, heights: list[float]):
+    inches = min(PANEL_INCHES, MOST_INCHES / columns, MOST_INCHES / sum(heights))
+    size = (columns * inches + TITLE_INCHES, sum(heights) * inches + len(heights) * TITLE_INCHES)
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.add_gridspec(rows + 1, columns)
+    return figure, figure.add_gridspec(len(heights), columns, height_ratios=heights)
 
 
 def _title(values: dict[str, str], keys: Sequence[str]) -> str:
@@ -61,8 +91,9 @@ def _title(values: dict[str, str], keys: Sequence[str]) -> str:
 def _inputs(planned: Sequence[Planned]) -> dict[str, Path]:
     """The content and style images of all cells, by name, each once; those that could not be had are left out."""
     contents = [item.cell.config.content.image for item in planned if item.cell.config.content.image]
-    styles = [image for item in planned for image in item.cell.config.style.images if item.cell.config.loss.style_weight]
-    images = {**{image: "content" for image in contents}, **{image: "style" for image in styles}}
+    styled = [item.cell.config.style for item in planned if item.cell.config.loss.style_weight > 0]
+    styles = [image for style in styled for image in style.images]
+    images = {**dict.fromkeys(contents, "content"), **dict.fromkeys(styles, "style")}
     names = catalog.short_names(list(images))
     labels = [f"{kind}: {name}" for name, kind in zip(names, images.values(), strict=True)]
     return {label: file for label, image in zip(labels, images, strict=True) if (file := _at_hand(image))}

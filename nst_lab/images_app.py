@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nst_lab import catalog
-from nst_lab.checks import nearest
-from nst_lab.errors import ConfigError, UserError
+from nst_lab.errors import ConfigError, UserError, nearest
 
 INTERRUPTED = 130
 WIDE = 200  # columns of a table that does not go to a terminal

@@ -140,8 +140,9 @@ class Objective(nn.Module):
             per_style.append(share * total)
         losses = torch.stack(per_style)
         if self.blend == "loss_share":
-            # Where every style is matched exactly the shares are 0/0; the limit of the loss is 0.
-            blended = losses.square().sum() / losses.sum().clamp_min(torch.finfo(losses.dtype).tiny)
+            # Where every style is matched exactly the shares are 0/0; loss and gradient have the limit 0.
+            total = losses.sum()
+            blended = (losses * (losses / torch.where(total > 0, total, 1.0))).sum()
         else:
             blended = losses.sum()
         return self.loss.style_weight * blended

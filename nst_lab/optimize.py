@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,8 +31,8 @@ class Step:
 
     `image` is the picture (1, 3, H, W) whose losses these are, as evaluated (not clipped to [0, 1]); `evaluation`
     counts from 1 over the whole run, `scale` from 0. `accepted` is false for a trial step that L-BFGS takes back and
-    for an evaluation that is not finite: the result of a run is its last accepted step. Only the last step of a scale
-    carries `stop`, and only the last one of the run is `last`.
+    for an evaluation that is not finite; `fallback` is then the last accepted step, if there was one. Only the last
+    step of a scale carries `stop`, and only the last one of the run is `last`.
     """
 
     evaluation: int
@@ -43,6 +43,12 @@ class Step:
     stop: Stop | None = None
     scale: int = 0
     last: bool = False
+    fallback: "Step | None" = None
+
+    @property
+    def result(self) -> "Step":
+        """The step whose picture would be the result if the run ended here: the last accepted one."""
+        return self.fallback or self
 
 
 def _lbfgs_torch(variable: Tensor, options: Optimizer) -> torch.optim.Optimizer:
@@ -81,21 +87,29 @@ class _StraightThroughClip(torch.autograd.Function):
 
 
 def optimise(
-    objective: Callable[[Tensor], Losses], start: Tensor, options: Optimizer, evaluations: int
+    objective: Callable[[Tensor], Losses],
+    start: Tensor,
+    options: Optimizer,
+    evaluations: int,
+    *,
+    used: int = 0,
+    scale: int = 0,
 ) -> Iterator[Step]:
     """Minimise `objective` from the picture `start`, yielding one `Step` per closure evaluation.
 
     The optimiser sees z = `pixel_scale` · x, and its learning rate is in those units. With `bounds: straight_through`
-    the objective sees x clipped to [0, 1]. The last step carries the reason for stopping.
+    the objective sees x clipped to [0, 1]. The last step carries the reason for stopping. `used` evaluations of the
+    run and `scale` scales came before this call.
     """
-    scale = options.pixel_scale
-    variable = (start * scale).contiguous().requires_grad_()
+    unit = options.pixel_scale
+    variable = (start * unit).contiguous().requires_grad_()
     optimizer = OPTIMIZERS[options.name](variable, options)
     progress = _Progress(options.tolerance, options.window)
     losses: Losses | None = None
+    kept: Step | None = None
 
     def picture(z: Tensor) -> Tensor:
-        return _StraightThroughClip.apply(z / scale) if options.bounds == "straight_through" else z / scale
+        return _StraightThroughClip.apply(z / unit) if options.bounds == "straight_through" else z / unit
 
     def closure() -> Tensor:
         nonlocal losses
@@ -104,18 +118,21 @@ def optimise(
         losses.total.backward()
         return losses.total
 
-    for evaluation in range(1, evaluations + 1):
+    for evaluation in range(used + 1, used + evaluations + 1):
         before = variable.detach().clone()
         optimizer.step(closure)
-        norm = torch.linalg.vector_norm(variable.grad) * scale
+        norm = torch.linalg.vector_norm(variable.grad) * unit
         stop = _not_finite(losses, norm, evaluation)
         accepted = stop is None and not (isinstance(optimizer, LBFGS) and optimizer.rejected)
         if stop is None:
             moved = not torch.equal(before, variable.detach())
             stop = progress.judge(losses.total.item(), norm.item(), moved)
-        if stop is None and evaluation == evaluations:
-            stop = Stop("budget", f"all {evaluations} evaluations used")
-        yield Step(evaluation, picture(before), losses.detach(), norm, accepted, stop)
+        if stop is None and evaluation == used + evaluations:
+            stop = Stop("budget", f"all {evaluation} evaluations used")
+        step = Step(evaluation, picture(before), losses.detach(), norm, accepted, stop, scale)
+        if accepted:
+            kept = step
+        yield step if accepted else replace(step, fallback=kept)
         if stop:
             return
 

@@ -20,7 +20,7 @@ from nst_lab.composition import to_settings
 from nst_lab.config import Config
 from nst_lab.images import to_bytes
 from nst_lab.optimize import Step
-from nst_lab.synthesis import Inputs
+from nst_lab.synthesis import Inputs, at_scale
 
 
 class Recorder:
@@ -29,7 +29,7 @@ class Recorder:
     Args:
         folder: an existing run folder.
         config: its filled configuration.
-        inputs: content and styles, shown once.
+        inputs: content and styles, shown once, at the size at which the network sees them.
     """
 
     def __init__(self, folder: Path, config: Config, inputs: Inputs):
@@ -51,10 +51,11 @@ class Recorder:
         self.board.add_text("config", f"```yaml\n{OmegaConf.to_yaml(OmegaConf.create(to_settings(config)))}```")
         images = [config.content.image, *config.style.images]
         self.board.add_text("credits", "\n".join(f"- {catalog.credit(image)}" for image in images if image))
-        if inputs.content is not None:
-            self.board.add_image("images/content", to_bytes(inputs.content))
-        for name, style in inputs.styles.items():
-            self.board.add_image(f"images/style/{name}", to_bytes(style))
+        content, styles, _ = at_scale(inputs, config, 1.0)
+        if content is not None:
+            self.board.add_image("source/content", to_bytes(content))
+        for name, style in styles.items():
+            self.board.add_image(f"source/style/{name}", to_bytes(style))
 
     def record(self, step: Step) -> None:
         """Log one evaluation if its turn has come; the first and the last one always have."""
@@ -63,7 +64,7 @@ class Recorder:
         if step.last or step.evaluation == 1 or step.evaluation % self.every == 0:
             self._scalars(step, seconds)
         if step.last or step.evaluation in self.pictures:
-            self.board.add_image("images/result", to_bytes(step.image), step.evaluation)
+            self.board.add_image("result/picture", to_bytes(step.image), step.evaluation)
 
     def _scalars(self, step: Step, seconds: float) -> None:
         losses = step.losses.to_floats()

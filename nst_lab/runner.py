@@ -5,6 +5,7 @@ import platform
 import subprocess
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,13 +19,13 @@ from torch import Tensor
 from nst_lab import catalog, runs
 from nst_lab.composition import to_settings
 from nst_lab.config import Config
-from nst_lab.errors import UserError
-from nst_lab.images import load_image, save_image
+from nst_lab.errors import ImageError, UserError
+from nst_lab.images import image_size, load_image, save_image
 from nst_lab.objective import needed_taps
 from nst_lab.optimize import Step
 from nst_lab.progress import ProgressLine
 from nst_lab.recorder import Recorder, finite_or_none, peak_memory
-from nst_lab.synthesis import Inputs, resolve_device, synthesise
+from nst_lab.synthesis import Inputs, Size, resolve_device, sizes_at, synthesise
 from nst_lab.vgg import build_network
 from nst_lab.weights import prepare_weights
 
@@ -43,7 +44,7 @@ class Run:
         return load_image(self.folder / "result.png")
 
 
-class RunFailed(UserError):
+class RunError(UserError):
     """A run ended without a finite result; the message names the quantity and the evaluation."""
 
 
@@ -58,7 +59,7 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
     Raises:
         ConfigError: the device is not there, the folder cannot be written, or sizes and layers do not fit.
         ImageError, WeightsError: an input cannot be read.
-        RunFailed: the losses ceased to be finite; the last finite picture is saved all the same.
+        RunError: the losses ceased to be finite; the last finite picture is saved all the same.
 
     Whatever is raised is also recorded in the manifest, with status `failed` or `interrupted`.
     """
@@ -87,24 +88,25 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
 def _execute(config: Config, folder: Path, manifest: dict[str, Any], label: str) -> None:
     inputs = load_inputs(config)
     weights = _shared_weights(config.model.weights, config.model.seed, config.model.normalized)
+    manifest["unscaled_filters"] = weights.unscaled_filters
     network = build_network(config.model, weights, needed_taps(config), config.precision)
-    step = result = None
+    step: Step | None = None
     with Recorder(folder, config, inputs) as recorder, ProgressLine(label, config.optimizer.evaluations) as line:
         try:
             for step in synthesise(inputs, config, network):
-                result = step if step.accepted or result is None else result
                 recorder.record(step)
                 line.update(step)
         finally:
             if step is not None:
-                _save(folder, manifest, runs.picture_settings(config), step, result)
+                _save(folder, manifest, runs.picture_settings(config), step)
                 manifest["seconds"] = round(recorder.previous - recorder.started, 3)
     if step.stop.reason == "not_finite":
-        raise RunFailed(step.stop.detail)
+        raise RunError(step.stop.detail)
 
 
-def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step: Step, result: Step) -> None:
+def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step: Step) -> None:
     """The picture of the last accepted step, whatever ended the run."""
+    result = step.result
     manifest |= {
         "evaluations": step.evaluation,
         "stop_reason": step.stop.reason if step.last else "interrupted",
@@ -130,6 +132,36 @@ def load_inputs(config: Config) -> Inputs:
         styles={name: load_image(image) for name, image in zip(names, config.style.images, strict=True)},
         init=load_image(config.init.image) if config.init.kind == "file" else None,
     )
+
+
+def sizes_from_headers(config: Config, factor: float = 1.0) -> tuple[Size, dict[str, Size]]:
+    """`sizes_at` without decoding a picture or fetching one whose size the catalog knows.
+
+    Raises:
+        ConfigError: a picture would be too small for the deepest tap.
+        ImageError: a picture has no readable header.
+    """
+    names = catalog.short_names(config.style.images)
+    return sizes_at(
+        None if config.content.image is None else image_size(config.content.image),
+        {name: image_size(image) for name, image in zip(names, config.style.images, strict=True)},
+        image_size(config.init.image) if config.init.kind == "file" else None,
+        config,
+        factor,
+    )
+
+
+def check_sizes(config: Config) -> None:
+    """Raise before any work if a picture is too small for the layers at any scale.
+
+    A picture that cannot be read is no reason to refuse a sweep: its cells will fail and say so.
+
+    Raises:
+        ConfigError: as `sizes_from_headers`.
+    """
+    with suppress(ImageError):
+        for factor in {scale.factor for scale in config.scales or []} | {1.0}:
+            sizes_from_headers(config, factor)
 
 
 def _opening(config: Config, identity: runs.Identity, overrides: Sequence[str], device: torch.device) -> dict:

@@ -89,7 +89,7 @@ def launch(composer: Composer, planned: Sequence[Planned], hydra_overrides: Sequ
     sweep_dir = Path(master.hydra.sweep.dir)
     try:
         sweep_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create({"cells": [list(cell.overrides) for cell in pending]}), sweep_dir / "cells.yaml")
+        OmegaConf.save({"cells": [list(cell.overrides) for cell in pending]}, sweep_dir / "cells.yaml")
     except OSError as error:
         raise ConfigError(f"out_dir={master.out_dir}: {sweep_dir} cannot be written ({error.strerror})") from error
     launcher.launch([list(cell.overrides) for cell in pending], initial_job_idx=0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nst_lab.architecture import LAYERS
+from nst_lab.architecture import layers_up_to
 from nst_lab.catalog import short_names
 from nst_lab.config import Config, Scale
 from nst_lab.errors import ConfigError
@@ -71,15 +71,14 @@ def transfer(
     names = short_names(config.style.images)
     if len(styles) != len(names):
         raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
-    started, history, result = time.perf_counter(), [], None
+    started, history = time.perf_counter(), []
     for step in synthesise(Inputs(content, dict(zip(names, styles, strict=True)), init), config):
         history.append(step.losses.total.item())
-        result = step if step.accepted or result is None else result
         if on_step:
-            on_step(step)
+            on_step(replace(step, image=step.image.clone()))  # a watcher may do with its picture what it likes
     return Result(
-        image=result.image.clamp(0, 1).cpu(),
-        losses=result.losses.to_floats(),
+        image=step.result.image.clamp(0, 1).cpu(),
+        losses=step.result.losses.to_floats(),
         evaluations=step.evaluation,
         seconds=time.perf_counter() - started,
         stop=step.stop,
@@ -102,20 +101,18 @@ def synthesise(inputs: Inputs, config: Config, network: VGG19 | None = None) -> 
             network = build_network(config.model, weights, needed_taps(config), config.precision)
         network = network.to(device).requires_grad_(False)
         scales = config.scales or [Scale(factor=1.0, share=1.0)]
-        used, result = 0, None
+        used, step = 0, None
         for index, scale in enumerate(scales):
             content, styles, size = at_scale(inputs, config, scale.factor)
-            start = _start(inputs, config, size) if result is None else resize(result.image, *size, clip=False)
+            start = _start(inputs, config, size) if step is None else resize(step.result.image, *size, clip=False)
             on_device = {name: style.to(device) for name, style in styles.items()}
             objective = Objective(network, None if content is None else content.to(device), on_device, config)
             budget = split_budget(config.optimizer.evaluations - used, scales[index:])[0]
-            for step in optimise(objective, start.to(device), config.optimizer, budget):
-                last = step.stop is not None and (index == len(scales) - 1 or step.stop.reason == "not_finite")
-                step = replace(step, evaluation=used + step.evaluation, scale=index, last=last)
-                result = step if step.accepted or result is None else result
-                yield step
-                if last:
-                    return
+            for step in optimise(objective, start.to(device), config.optimizer, budget, used=used, scale=index):
+                final = index == len(scales) - 1 or (step.stop is not None and step.stop.reason == "not_finite")
+                yield replace(step, last=final and step.stop is not None)
+            if final:
+                return
             used = step.evaluation
 
 
@@ -131,37 +128,54 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def output_size(inputs: Inputs, config: Config, factor: float = 1.0) -> tuple[int, int]:
-    """Height and width of the result: the content's aspect, or the first style's where there is no content."""
-    reference = inputs.content if inputs.content is not None else next(iter(inputs.styles.values()), inputs.init)
-    return target_size(*reference.shape[-2:], max(1, round(config.size * factor)), config.size_rule)
+Size = tuple[int, int]  # height, width
 
 
-def at_scale(
-    inputs: Inputs, config: Config, factor: float
-) -> tuple[Tensor | None, dict[str, Tensor], tuple[int, int]]:
+def sizes_at(
+    content: Size | None, styles: dict[str, Size], init: Size | None, config: Config, factor: float = 1.0
+) -> tuple[Size, dict[str, Size]]:
+    """Sizes of the result and of the styles at `factor` of the configured size, from those of the pictures given.
+
+    The result takes the content's aspect, or the first style's where there is no content.
+
+    Raises:
+        ConfigError: one of them is too small for the deepest tap.
+    """
+
+    def scaled(original: Size, size: int) -> Size:
+        return target_size(*original, max(1, round(size * factor)), config.size_rule)
+
+    result = scaled(content or next(iter(styles.values()), init), config.size)
+    styled = {name: scaled(original, config.style.size or config.size) for name, original in styles.items()}
+    _check_deepest_tap({"the result": result} | styled, config)
+    return result, styled
+
+
+def at_scale(inputs: Inputs, config: Config, factor: float) -> tuple[Tensor | None, dict[str, Tensor], Size]:
     """Content, styles and the result's height and width at `factor` of the configured size."""
-    size = output_size(inputs, config, factor)
-    style_size = max(1, round((config.style.size or config.size) * factor))
-    styles = {
-        name: resize(style, *target_size(*style.shape[-2:], style_size, config.size_rule))
-        for name, style in inputs.styles.items()
-    }
-    _check_deepest_tap({"the result": size} | {n: tuple(s.shape[-2:]) for n, s in styles.items()}, config)
+    content, init = (None if image is None else tuple(image.shape[-2:]) for image in (inputs.content, inputs.init))
+    originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()}
+    size, styled = sizes_at(content, originals, init, config, factor)
+    styles = {name: resize(style, *styled[name]) for name, style in inputs.styles.items()}
     return None if inputs.content is None else resize(inputs.content, *size), styles, size
 
 
-def _check_deepest_tap(sizes: dict[str, tuple[int, int]], config: Config) -> None:
-    deepest = max((LAYERS[tap] for tap in needed_taps(config)), key=lambda layer: layer.stride, default=None)
+def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
+    layers = layers_up_to(needed_taps(config))
+    if not layers:
+        return
+    needed = max(layer.stride for layer in layers)
+    if config.model.padding == "reflect":  # a convolution then needs a second position to reflect
+        needed = max(needed, *(2 * layer.stride for layer in layers if layer.kind == "conv"))
     for name, (height, width) in sizes.items():
-        if deepest and min(height, width) < deepest.stride:
+        if min(height, width) < needed:
             raise ConfigError(
                 f"size={config.size}: {name} becomes {width}x{height} pixels at the coarsest scale, but "
-                f"{deepest.name} needs at least {deepest.stride} on each side; choose a larger size or shallower layers"
+                f"{layers[-1].name} needs at least {needed} on each side; choose a larger size or shallower layers"
             )
 
 
-def _start(inputs: Inputs, config: Config, size: tuple[int, int]) -> Tensor:
+def _start(inputs: Inputs, config: Config, size: Size) -> Tensor:
     style = next(iter(inputs.styles.values()), None)
     return initial_image(config.init, config.seed, *size, content=inputs.content, style=style, file=inputs.init)
 

@@ -1,4 +1,4 @@
-"""Where the files of network weights are and what identifies them. Reading them is `weights.py`; this needs no torch."""
+"""Where the files of network weights are and what identifies them. `weights.py` reads them; this needs no torch."""
 
 import hashlib
 import importlib.util

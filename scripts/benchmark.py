@@ -53,7 +53,7 @@ def main() -> None:
 def measure(size: int, device_name: str, device: torch.device, rounds: int) -> dict:
     """All figures of one size."""
     config = nst_lab.compose(
-        [f"size={size}", "size_rule=exact", f"device={device_name}", "optimizer.evaluations=100000", "optimizer.window=100000"]
+        [f"size={size}", "size_rule=exact", f"device={device_name}", "optimizer.evaluations=999"]
     )
     inputs = load_inputs(config)
     weights = prepare_weights(config.model.weights, config.model.seed, config.model.normalized)
@@ -73,7 +73,7 @@ def time_evaluation(
     network: VGG19, inputs: Inputs, config: Config, device: torch.device, rounds: int
 ) -> tuple[float, float]:
     """Median seconds of the network's forward and backward to the picture, and of a whole optimiser step."""
-    content, styles, size = at_scale(inputs, config, 1.0)
+    content, styles, _ = at_scale(inputs, config, 1.0)
     objective = Objective(network, content.to(device), {name: s.to(device) for name, s in styles.items()}, config)
     steps: Iterator[Step] = optimise(objective, content.to(device), config.optimizer, config.optimizer.evaluations)
     picture = content.to(device).clone().requires_grad_()

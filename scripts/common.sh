@@ -26,11 +26,13 @@ find_python() {
 set_up() {
     local extras=$1 stamp log python
     shift
-    stamp=".venv/.installed$extras"
     log=".venv/install.log"
-    if [ -f "$stamp" ] && [ ! pyproject.toml -nt "$stamp" ]; then
-        return
-    fi
+    for stamp in .venv/.installed"$extras"*; do # an environment with extras serves those who need none
+        if [ -f "$stamp" ] && [ ! pyproject.toml -nt "$stamp" ]; then
+            return
+        fi
+    done
+    stamp=".venv/.installed$extras"
     python=$(find_python) || exit 1
     if [ ! -x .venv/bin/python ]; then
         echo "creating .venv with $("$python" --version)"

@@ -2,12 +2,14 @@
 
 import json
 import re
+import signal
+import subprocess
 import sys
 import time
 
 import pytest
-
 from conftest import TINY
+
 from nst_lab.app import command
 
 
@@ -93,6 +95,14 @@ def test_an_absent_device_is_refused_before_any_work(here, capsys):
     assert not (here / "outputs").exists()
 
 
+def test_a_picture_too_small_for_the_layers_is_refused_before_any_work(here, capsys):
+    assert command(["-m", "size=64,12"]) == 2
+    line = capsys.readouterr().err
+    assert "size=12" in line
+    assert "relu5_1 needs at least 16" in line
+    assert not (here / "outputs").exists()
+
+
 def test_a_dry_run_tells_the_cost_and_runs_nothing(here, capsys):
     assert command(["-m", *TINY, "seed=0,1", "dry_run=true"]) == 0
     printed = capsys.readouterr().out
@@ -137,8 +147,6 @@ def test_a_rerun_from_a_pickle_is_refused(nst_lab_command):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["size=abc"], ["--info", "searchpath"]])
 def test_answers_that_need_no_network_do_not_import_torch(here, arguments):
-    import subprocess
-
     code = (
         "import sys\nfrom nst_lab.app import command\n"
         f"try:\n    command({arguments!r})\nexcept SystemExit:\n    pass\n"
@@ -148,3 +156,18 @@ def test_answers_that_need_no_network_do_not_import_torch(here, arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert time.perf_counter() - started < 6  # 0.6 s on an idle machine; here others may be busy
+
+
+def test_an_interruption_exits_130_and_keeps_the_picture(here):
+    arguments = [*TINY[:4], "optimizer.evaluations=100000", "optimizer.tolerance=0", "name=stopped", "init=noise"]
+    process = subprocess.Popen([sys.executable, "-m", "nst_lab", *arguments], stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "evaluation 1/" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == "nst-lab: interrupted"
+    [manifest] = manifests(here / "outputs/stopped")
+    assert (manifest["status"], manifest["stop_reason"]) == ("interrupted", "interrupted")
+    assert list((here / "outputs/stopped").glob("*/result.png"))

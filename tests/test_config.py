@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from conftest import CHECKOUT
 from omegaconf import OmegaConf
 
-from conftest import CHECKOUT
 from nst_lab import compose
 from nst_lab.checks import check_config, schema_keys
 from nst_lab.composition import Composer, finish
@@ -35,7 +35,7 @@ MISTAKES = {
     "layers.style_weights=[1,2]": ("layers.style_weights=[1, 2]", "expected 5", "layers.style="),
     "style.weights=[1,2]": ("style.weights=[1, 2]", "expected 1", "style.images="),
     "style.weights=[0]": ("style.weights=[0]", "greater than 0"),
-    "style.images=[]": ("style.images=[]", "at least one"),
+    "style.images=[]": ("style.images=[]", "an image is needed"),
     "style.images=[starry_stroke]": ("style.images=starry_stroke", "catalog", "did you mean starry_strokes?"),
     "style.images=[/no/such/file.jpg]": ("style.images=/no/such/file.jpg", "neither a file nor a name"),
     "style.blend=maximum": ("style.blend=maximum", "weighted, sum, loss_share, targets"),

@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from conftest import TINY
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import nst_lab
-from conftest import TINY
 from nst_lab import runs
 from nst_lab.recorder import picture_schedule
 
@@ -35,7 +35,8 @@ def lines(folder):
 
 def test_tensorboard_holds_every_term_at_every_evaluation(finished):
     accumulator = board(finished.folder)
-    terms = {f"style/{name}/{layer}" for name in ("starry_strokes", "woodcut_waves") for layer in ("relu1_1", "relu2_1")}
+    styles, layers = ("starry_strokes", "woodcut_waves"), ("relu1_1", "relu2_1")
+    terms = {f"style/{style}/{layer}" for style in styles for layer in layers}
     losses = {"loss/total", "loss/content", "loss/style", "loss/tv"}
     other = {"gradient/norm", "cost/seconds_per_evaluation", "cost/peak_memory_mib"}
     expected = terms | losses | other | {"content/relu2_1", "tv"}
@@ -47,10 +48,10 @@ def test_tensorboard_holds_every_term_at_every_evaluation(finished):
 def test_tensorboard_holds_inputs_once_and_the_result_by_step(finished):
     accumulator = board(finished.folder)
     assert set(accumulator.Tags()["images"]) == {
-        "images/content", "images/result", "images/style/starry_strokes", "images/style/woodcut_waves",
+        "source/content", "result/picture", "source/style/starry_strokes", "source/style/woodcut_waves",
     }  # fmt: skip
-    assert len(accumulator.Images("images/content")) == 1
-    assert [event.step for event in accumulator.Images("images/result")] == sorted(picture_schedule(6, 3))
+    assert len(accumulator.Images("source/content")) == 1
+    assert [event.step for event in accumulator.Images("result/picture")] == sorted(picture_schedule(6, 3))
     assert {"config/text_summary", "credits/text_summary"} <= set(accumulator.Tags()["tensors"])
     text = accumulator.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "convention: gatys" in text
@@ -126,7 +127,8 @@ def test_the_fingerprint_follows_the_bytes_of_an_image_not_its_name(here):
     painting = nst_lab.load_image("starry_strokes")
     for name in ("one.png", "two.png"):
         nst_lab.save_image(painting, name)
-    fingerprints = {runs.identify(nst_lab.compose([*TINY, f"style.images=[{n}.png]"])).fingerprint for n in ("one", "two")}
+    overrides = [[*TINY, f"style.images=[{name}.png]"] for name in ("one", "two")]
+    fingerprints = {runs.identify(nst_lab.compose(each)).fingerprint for each in overrides}
     assert len(fingerprints) == 1
     nst_lab.save_image(1 - painting, "two.png")
     changed = runs.identify(nst_lab.compose([*TINY, "style.images=[two.png]"])).fingerprint

@@ -12,8 +12,6 @@ from types import ModuleType
 
 import numpy as np
 
-ARTIST, YEAR, LICENCE = "nst_lab", 2026, "MIT"
-
 
 @dataclass(frozen=True)
 class Work:

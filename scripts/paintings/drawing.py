@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
 from .easel import Easel, noise
 
@@ -78,8 +77,3 @@ class Plate:
         column = np.clip((e.x + tremble * dx) * e.scale, 0, e.columns - 1).astype(np.int32)
         row = np.clip((e.y + tremble * dy) * e.scale, 0, e.rows - 1).astype(np.int32)
         return inks[row, column]
-
-
-def soft_edge(inks: np.ndarray, ink: int, reach: float) -> np.ndarray:
-    """How near every pixel of one ink lies to that ink's edge: 1 at the edge, 0 at ``reach`` pixels."""
-    return np.clip(1 - ndimage.distance_transform_edt(inks == ink) / reach, 0, 1)

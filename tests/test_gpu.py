@@ -1,0 +1,42 @@
+"""The same results on CUDA. Skipped where there is none."""
+
+import pytest
+import torch
+
+import nst_lab
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+BASE = ["size=128", "optimizer.evaluations=3", "init=noise", "loss.tv_weight=1e6"]
+
+
+def run(*overrides):
+    pictures = [nst_lab.load_image(name) for name in ("chelsea", "starry_strokes")]
+    return nst_lab.transfer(pictures[0], pictures[1:], nst_lab.compose([*BASE, *overrides]))
+
+
+def test_the_first_evaluation_agrees_with_the_cpu_term_by_term():
+    cpu, cuda = (run(f"device={device}", "optimizer.evaluations=1").losses["terms"] for device in ("cpu", "cuda"))
+    assert cuda == pytest.approx(cpu, rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "lbfgs_torch", "adam", "sgd"])
+def test_every_optimiser_runs_and_ends_on_the_cpu(optimizer):
+    result = run("device=cuda", f"optimizer={optimizer}")
+    assert result.image.device.type == "cpu"
+    assert result.evaluations == 3
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("tf32", 0.02), ("bf16", 0.1)])
+def test_lower_precision_stays_near(precision, tolerance):
+    exact, lower = (run("device=cuda", "optimizer.evaluations=1", f"precision={p}") for p in ("fp32", precision))
+    assert lower.losses["total"] == pytest.approx(exact.losses["total"], rel=tolerance)
+
+
+def test_auto_takes_cuda():
+    from nst_lab.synthesis import resolve_device
+
+    assert resolve_device("auto").type == "cuda"

@@ -1,0 +1,43 @@
+"""What the shipped experiments promise, with the real network."""
+
+import pytest
+import torch
+
+import nst_lab
+from nst_lab.composition import Composer
+from nst_lab.images import resize
+from nst_lab.sweep import expand
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def psnr(config: nst_lab.config.Config) -> float:
+    """Peak signal-to-noise ratio of a reconstruction to its content, in dB."""
+    content = nst_lab.load_image(config.content.image)
+    picture = nst_lab.transfer(content, [], config).image
+    error = (picture - resize(content, *picture.shape[-2:])).square().mean()
+    return -10 * torch.log10(error).item()
+
+
+@pytest.mark.parametrize("content", ["chelsea", "astronaut"])
+def test_content_reconstruction_fades_with_depth(content):
+    cells = expand(Composer(), ["experiment=content_reconstruction", f"content={content}"], multirun=False)
+    values = {cell.config.layers.content[0]: psnr(cell.config) for cell in cells}
+    assert list(values) == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+    assert values["relu2_1"] > 30
+    assert sorted(values.values(), reverse=True) == list(values.values())
+
+
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_the_defaults_lower_the_style_loss_and_keep_the_content(init):
+    base = ["content=rocket", "style=starry_strokes", "size=128", "optimizer.evaluations=100"]
+    pictures = [nst_lab.load_image(name) for name in ("rocket", "starry_strokes")]
+    unchanged = nst_lab.transfer(pictures[0], pictures[1:], nst_lab.compose([*base, "optimizer.evaluations=1"]))
+    texture = nst_lab.transfer(
+        pictures[0], pictures[1:], nst_lab.compose([*base, "init=noise", "loss.content_weight=1e-6"])
+    )
+    done = nst_lab.transfer(pictures[0], pictures[1:], nst_lab.compose([*base, f"init={init}"]))
+    style, content = (lambda result: sum(v for k, v in result.losses["terms"].items() if k.startswith("style")),
+                      lambda result: result.losses["terms"]["content/relu4_2"])  # fmt: skip
+    assert style(done) < 0.05 * style(unchanged)
+    assert content(done) < 0.7 * content(texture)
