@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nst_lab import catalog, runs
-from nst_lab.decode import decode
+from nst_lab.decode import decode, header_size
 from nst_lab.errors import ImageError, UserError
 from nst_lab.sweep import Planned, split_overrides, swept_keys
 
@@ -59,10 +59,10 @@ def _sizes(files: Sequence[Path]) -> list[tuple[int, int]]:
     sizes = []
     for file in files:
         try:
-            with Image.open(file) as image:
-                sizes.append(image.size)
-        except OSError:
+            height, width = header_size(file)
+        except ImageError:
             continue  # its panel will tell what is missing
+        sizes.append((width, height))
     return sizes
 
 
