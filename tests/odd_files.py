@@ -15,7 +15,7 @@ import numpy as np
 from odd_profiles import PROFILES
 from PIL import ExifTags, Image, ImageCms
 
-CONVERT = shutil.which("convert")
+CONVERT = shutil.which("convert") if shutil.which("identify") else None  # others are called convert too
 WIDTH, HEIGHT = 23, 17  # neither equal nor even, so that no turn and no padding goes unnoticed
 
 ORIENTATIONS = (
