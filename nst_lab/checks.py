@@ -8,12 +8,12 @@ from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_lab import catalog
+from nst_lab import catalog, weight_files
 from nst_lab.config import Config, Rule
-from nst_lab.errors import ConfigError, nearest
+from nst_lab.errors import ConfigError, WeightsError, nearest
 
 # Keys whose null means something of its own; any other null is the convention's and is filled in before the checks.
-NULL_HAS_MEANING = {"content.image", "style.size", "init.image", "threads", "scales"}
+NULL_HAS_MEANING = {"content.image", "style.size", "init.image", "threads", "scales", "model.means"}
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -180,10 +180,6 @@ def _check_scales(config: Config) -> None:
     if not scales or scales[-1].factor != 1:
         last = show(scales[-1].factor) if scales else "missing"
         raise ConfigError(f"scales: the last factor is {last}, expected 1, so that the result has the size asked for")
-    if len(scales) > config.optimizer.evaluations:
-        raise ConfigError(
-            f"optimizer.evaluations={config.optimizer.evaluations}: fewer than the {len(scales)} entries of scales"
-        )
 
 
 def _check_model(config: Config) -> None:
@@ -195,11 +191,11 @@ def _check_model(config: Config) -> None:
                 f"model.weights={model.weights}: expected {', '.join(named)} or an existing .pth, .safetensors or "
                 f".npz file{nearest(model.weights, named)}"
             )
-    if model.normalized and model.weights != "caffe":
-        raise ConfigError(
-            "model.normalized=true: the shipped mean activations belong to model.weights=caffe; "
-            f"use model.normalized=false with model.weights={model.weights}"
-        )
+    if model.normalized:
+        try:
+            weight_files.read_means(model.weights, model.seed, model.means)
+        except WeightsError as error:
+            raise ConfigError(str(error)) from error
     for key in ("mean", "std"):
         if len(getattr(model, key)) != 3:
             raise ConfigError(f"model.{key}={show(getattr(model, key))}: expected three numbers, for R, G and B")

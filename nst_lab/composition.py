@@ -3,6 +3,7 @@
 Everything here answers without importing torch.
 """
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from nst_lab import seed_runs
 from nst_lab.architecture import LAYERS, input_statistics
 from nst_lab.checks import check_config, check_key, check_unknown_keys, expected_type, schema_keys, show
 from nst_lab.config import Config
@@ -46,7 +48,7 @@ def compose(overrides: list[str] | tuple[str, ...] = (), config_dir: str | Path 
     """The filled and checked configuration that `overrides` describe, as on the command line.
 
     Args:
-        overrides: `key=value` and `group=choice`, Hydra's grammar.
+        overrides: `key=value` and `group=choice`, Hydra's grammar; `seed_run=<name>` stands for several.
         config_dir: a folder of the user's own groups and experiments, searched before the shipped ones.
 
     Raises:
@@ -88,11 +90,14 @@ class Composer:
 
     def _check_override(self, override: Override, text: str) -> None:
         key = override.key_or_group
-        choices = self.loader.get_group_options(key)
+        choices = self._choices(key)
         if key.startswith("hydra.") or (key.startswith("hydra/") and not choices):
             return
-        if choices:
-            values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+        values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+        if key == seed_runs.KEY:
+            for value in values:
+                seed_runs.overrides(str(value))
+        elif choices:
             for value in values:
                 if value is not None and not isinstance(value, (list, dict)) and str(value) not in choices:
                     raise ConfigError(
@@ -101,6 +106,12 @@ class Composer:
                     )
         else:
             check_key(key, text.partition("=")[2])
+
+    def _choices(self, group: str) -> list[str]:
+        """The configurations of a group, those of its folders as `folder/name`."""
+        folders = self.loader.list_groups(group)
+        nested = [f"{name}/{choice}" for name in folders for choice in self._choices(f"{group}/{name}")]
+        return self.loader.get_group_options(group) + nested
 
     def load(self, overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
         """The composed configuration as Hydra gives it, its own `hydra` section included."""
@@ -114,7 +125,7 @@ class Composer:
         for override, text in zip(self.parse(overrides), overrides, strict=True):
             if override.is_sweep_override():
                 raise ConfigError(f"{text}: several values need a sweep (-m); a list is written key=[a,b]")
-        return finish(self.load(overrides))
+        return finish(self.load(seed_runs.expand(overrides)))
 
 
 def _hint_for_files(group: str) -> str:
@@ -134,33 +145,49 @@ def finish(composed: DictConfig) -> Config:
     filled = fill(settings)
     check_unknown_keys(filled)
     config = _typed(filled)
-    _fill_derived(config)
+    own = [key for key in _fill_derived(config) if _value_at(settings, key) is not None]
+    config.convention_overrides = list(dict.fromkeys(config.convention_overrides + own))
     check_config(config)
     return config
 
 
+def _value_at(settings: Any, key: str) -> Any:
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
+
+
 def fill(settings: dict[str, Any]) -> dict[str, Any]:
-    """`settings` with every null that the convention has a value for replaced by it; `convention` becomes its name."""
+    """`settings` with every null that the convention has a value for replaced by it; `convention` becomes its name.
+
+    `convention_overrides` lists the keys whose own value differs from the convention's.
+    """
     settings = deepcopy(settings)
     convention = settings.pop("convention", None)
     if not isinstance(convention, dict) or "name" not in convention:
         raise ConfigError(f"convention={show(convention)}: expected one of the files in conf/convention/")
     rates = convention.get("optimizer", {}).pop("learning_rates", {})
-    _fill_nulls(settings, {key: value for key, value in convention.items() if key != "name"})
-    optimizer = settings.get("optimizer") or {}
-    if optimizer.get("learning_rate") is None:
-        optimizer["learning_rate"] = rates.get(str(optimizer.get("name")))
-    return settings | {"convention": convention["name"]}
+    own = _fill_nulls(settings, {key: value for key, value in convention.items() if key != "name"})
+    optimizer = settings.get("optimizer")
+    if isinstance(optimizer, dict):
+        rate = rates.get(str(optimizer.get("name")))
+        own += _fill_nulls(optimizer, {"learning_rate": rate}, "optimizer.")
+    return settings | {"convention": convention["name"], "convention_overrides": own}
 
 
-def _fill_nulls(settings: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> None:
+def _fill_nulls(settings: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> list[str]:
+    """Fill in place; the keys that had another value than the default."""
+    own = []
     for key, default in defaults.items():
         if key not in settings:
             check_key(f"{prefix}{key}", default)
         elif isinstance(default, dict) and isinstance(settings[key], dict):
-            _fill_nulls(settings[key], default, f"{prefix}{key}.")
+            own += _fill_nulls(settings[key], default, f"{prefix}{key}.")
         elif settings[key] is None:
             settings[key] = default
+        elif settings[key] != default:
+            own.append(f"{prefix}{key}")
+    return own
 
 
 def _typed(settings: dict[str, Any]) -> Config:
@@ -171,9 +198,7 @@ def _typed(settings: dict[str, Any]) -> Config:
         field = schema_keys().get(key)
         if field is None:
             raise ConfigError(_one_line(error)) from error
-        value: Any = settings
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
+        value = _value_at(settings, key)
         if value is None and error.full_key:
             raise ConfigError(f"{key}=null: expected {expected_type(field)}") from error
         raise ConfigError(f"{key}={show(value)}: expected {expected_type(field)}") from error
@@ -184,28 +209,41 @@ def _schema() -> DictConfig:
     return OmegaConf.structured(Config)
 
 
-def _fill_derived(config: Config) -> None:
-    """Lists that follow from others: layer weights from their profile, style weights, input statistics."""
-    layers = config.layers
+def _fill_derived(config: Config) -> list[str]:
+    """Fill lists that follow from others: weights from their profile, input statistics. Returns those that do not."""
+    layers, style, model = config.layers, config.style, config.model
+    derived: list[tuple[str, str, list[float]]] = []
     for kind in ("content", "style"):
         names, profile = getattr(layers, kind) or [], getattr(layers, f"{kind}_profile")
         known = all(name in LAYERS for name in names)  # else the checks that follow name the wrong one
-        if getattr(layers, f"{kind}_weights") is None and known and profile in PROFILES:
-            setattr(layers, f"{kind}_weights", [PROFILES[profile](name, len(names)) for name in names])
-    if config.style.weights is None:
-        config.style.weights = [1.0] * len(config.style.images)
-    if config.model.weights is not None:
-        statistics = input_statistics(config.model.weights)
-        for key in ("mean", "std"):
-            if getattr(config.model, key) is None:
-                setattr(config.model, key, list(getattr(statistics, key)))
+        if known and profile in PROFILES:
+            derived.append(("layers", f"{kind}_weights", PROFILES[profile](names)))
+    if style.profile in PROFILES:
+        derived.append(("style", "weights", PROFILES[style.profile](style.images)))
+    if model.weights is not None:
+        statistics = input_statistics(model.weights)
+        derived += [("model", "mean", list(statistics.mean)), ("model", "std", list(statistics.std))]
+    others = []
+    for name, key, values in derived:
+        section = getattr(config, name)
+        if getattr(section, key) is None:
+            setattr(section, key, values)
+        elif getattr(section, key) != values:
+            others.append(f"{name}.{key}")
+    return others
 
 
-# Layer weights by name: (layer, number of layers) -> weight.
-PROFILES = {
-    "uniform": lambda _layer, count: 1 / count,
-    "ones": lambda _layer, _count: 1.0,
-    "inverse_channels2": lambda layer, _count: 1 / LAYERS[layer].channels ** 2,
+def _quartering(names: Sequence[str]) -> list[float]:
+    powers = [4.0 ** -index for index in range(len(names))]
+    return [power / sum(powers) for power in powers]
+
+
+# Weights of a list of layers, or of style images, by name.
+PROFILES: dict[str, Callable[[Sequence[str]], list[float]]] = {
+    "uniform": lambda names: [1 / len(names) for _ in names],
+    "ones": lambda names: [1.0] * len(names),
+    "inverse_channels2": lambda names: [1 / LAYERS[name].channels ** 2 for name in names],
+    "quartering": _quartering,
 }
 
 

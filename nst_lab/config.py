@@ -67,12 +67,17 @@ class Content:
 
 @dataclass
 class Style:
-    """The style images, their weights (null = all 1), how several are blended, and their size (null = `size`)."""
+    """The style images, their weights (null = by the profile), how several are blended, and their size.
+
+    `size` null is the result's; without `upscale` a smaller style image keeps its own.
+    """
 
     images: list[str] = _key()
     weights: list[float] | None = _at_least(0)
     blend: str | None = _one_of("weighted", "sum", "loss_share", "targets")
     size: int | None = _at_least(1)
+    profile: str | None = _one_of("ones", "uniform")
+    upscale: bool | None = _key()
 
 
 @dataclass
@@ -83,8 +88,8 @@ class Layers:
     style: list[str] | None = _layer_names()
     content_weights: list[float] | None = _at_least(0)
     style_weights: list[float] | None = _at_least(0)
-    content_profile: str | None = _one_of("uniform", "ones", "inverse_channels2")
-    style_profile: str | None = _one_of("uniform", "ones", "inverse_channels2")
+    content_profile: str | None = _one_of("uniform", "ones", "inverse_channels2", "quartering")
+    style_profile: str | None = _one_of("uniform", "ones", "inverse_channels2", "quartering")
 
 
 @dataclass
@@ -94,14 +99,18 @@ class Loss:
     content_weight: float | None = _at_least(0)
     style_weight: float | None = _at_least(0)
     tv_weight: float | None = _at_least(0)
-    statistic: str | None = _one_of("gram")
+    statistic: str | None = _one_of("gram", "w2")
     gram_divisor: str | None = _one_of("positions", "channels_positions", "none")
     content_reduction: str | None = _one_of("mean", "sum")
     content_factor: float | None = _more_than(0)
     style_reduction: str | None = _one_of("mean", "sum")
     style_factor: float | None = _more_than(0)
-    tv_form: str | None = _one_of("l1", "squared")
+    w2_sqrt: str | None = _one_of("exact", "newton_schulz12")
+    w2_eps: float | None = _more_than(0)
+    tv_form: str | None = _one_of("l1", "squared", "nine_point", "squared_gradient")
     tv_reduction: str | None = _one_of("mean", "sum")
+    tv_factor: float | None = _more_than(0)
+    tv_range: float | None = _more_than(0)
 
 
 @dataclass
@@ -111,6 +120,7 @@ class Init:
     kind: str | None = _one_of("content", "style", "noise", "gray", "mix", "file")
     image: str | None = _key()
     noise: str | None = _one_of("normal", "uniform")
+    noise_origin: str | None = _one_of("zero", "input_mean")
     noise_mean: float | None = _finite()
     noise_std: float | None = _at_least(0)
     mix: float | None = _between(0, 1)
@@ -127,7 +137,9 @@ class Optimizer:
     betas: list[float] | None = _between(0, 0.999999)
     momentum: float | None = _between(0, 1)
     pixel_scale: float | None = _more_than(0)
-    bounds: str | None = _one_of("none", "straight_through")
+    bounds: str | None = _one_of("none", "straight_through", "clip")
+    averaging: float | None = _between(0, 0.999999)
+    carry_state: bool | None = _key()
     tolerance: float = _at_least(0)
     window: int = _at_least(2)
 
@@ -147,6 +159,7 @@ class Model:
     weights: str | None = _key()
     seed: int = _at_least(0)
     normalized: bool | None = _key()
+    means: str | None = _key()
     pooling: str | None = _one_of("max", "avg")
     padding: str | None = _one_of("zeros", "replicate", "reflect")
     padding_first: str | None = _one_of("zeros", "replicate", "reflect")
@@ -164,7 +177,10 @@ class Log:
 
 @dataclass
 class Config:
-    """Everything that determines one run."""
+    """Everything that determines one run.
+
+    `convention_overrides` is no setting: it lists the keys whose value is not the convention's.
+    """
 
     name: str = _key(
         Rule(
@@ -191,3 +207,4 @@ class Config:
     log: Log = field(default_factory=Log)
     dry_run: bool = _key()
     force: bool = _key()
+    convention_overrides: list[str] = _key()

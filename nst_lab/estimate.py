@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from nst_lab.architecture import IMAGENET_INPUT, layers_up_to
-from nst_lab.config import Config, Scale
+from nst_lab.config import Config
 from nst_lab.objective import needed_taps
 from nst_lab.runner import sizes_from_headers
 from nst_lab.sweep import Planned, label, swept_keys
-from nst_lab.synthesis import resolve_device, split_budget
+from nst_lab.synthesis import resolve_device, schedule, split_budget
 from nst_lab.vgg import VGG19
 from nst_lab.weights import load_weights
 
@@ -59,7 +59,7 @@ def measured_speed(device: torch.device) -> float:
 
 def seconds(config: Config, speed: float) -> float:
     """Expected duration of one run at `speed` operations per second."""
-    scales = config.scales or [Scale(factor=1.0, share=1.0)]
+    scales = schedule(config)
     budgets = split_budget(config.optimizer.evaluations, scales)
     sizes = [sizes_from_headers(config, scale.factor)[0] for scale in scales]
     flops = (n * convolution_flops(needed_taps(config), *size) for n, size in zip(budgets, sizes, strict=True))

@@ -1,5 +1,7 @@
 """The starting image of an optimisation."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -7,9 +9,12 @@ from nst_lab.config import Init
 from nst_lab.images import resize
 
 
-def noise_image(height: int, width: int, init: Init, seed: int) -> Tensor:
+def noise_image(
+    height: int, width: int, init: Init, seed: int, input_mean: Sequence[float] = (0.0, 0.0, 0.0)
+) -> Tensor:
     """White noise (1, 3, H, W) of the given mean and standard deviation in the image's [0, 1].
 
+    With `noise_origin: input_mean` the mean is counted from `input_mean`, the mean pixel that the network subtracts.
     `normal` is not clipped; `uniform` is spread over mean ± √3·std. Drawn on the CPU, so that every device starts from
     the same picture.
     """
@@ -19,7 +24,8 @@ def noise_image(height: int, width: int, init: Init, seed: int) -> Tensor:
         unit = torch.randn(shape, generator=generator)
     else:
         unit = (torch.rand(shape, generator=generator) * 2 - 1) * 3**0.5
-    return init.noise_mean + init.noise_std * unit
+    origin = torch.tensor(input_mean).view(1, 3, 1, 1) if init.noise_origin == "input_mean" else 0.0
+    return origin + init.noise_mean + init.noise_std * unit
 
 
 def initial_image(
@@ -31,6 +37,7 @@ def initial_image(
     content: Tensor | None,
     style: Tensor | None,
     file: Tensor | None,
+    input_mean: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> Tensor:
     """The start (1, 3, H, W) that `init.kind` names.
 
@@ -38,11 +45,11 @@ def initial_image(
     `mix` is (1 - m)·content + m·noise (Gatys et al.'s noise ratio), m being `init.mix`.
     """
     if init.kind == "noise":
-        return noise_image(height, width, init, seed)
+        return noise_image(height, width, init, seed, input_mean)
     if init.kind == "gray":
         return torch.full((1, 3, height, width), 0.5)
     source = {"content": content, "mix": content, "style": style, "file": file}[init.kind]
     picture = resize(source, height, width)
     if init.kind == "mix":
-        return torch.lerp(picture, noise_image(height, width, init, seed), init.mix)
+        return torch.lerp(picture, noise_image(height, width, init, seed, input_mean), init.mix)
     return picture.clone()

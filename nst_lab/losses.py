@@ -1,4 +1,4 @@
-"""The terms of the loss, one function each: content representation, style representation (Gram matrix), TV.
+"""The terms of the loss, one function each: content representation, Gram matrix, total variation.
 
 F is an activation (B, C, H, W), N = C its number of filters and M = H * W its number of positions. Every function
 returns the raw value, before any weight.
@@ -46,15 +46,32 @@ def squared_error(value: Tensor, target: Tensor, reduction: str) -> Tensor:
 
 
 def total_variation(image: Tensor, form: str, reduction: str) -> Tensor:
-    """Total variation of a picture (B, 3, H, W): differences to the right and lower neighbour.
+    """Total variation of a picture (B, 3, H, W), from differences to neighbours.
 
     Args:
-        image: RGB in [0, 1].
-        form: `l1` takes |d|, `squared` takes d² (both anisotropic: the two directions are added).
+        image: RGB in the range that the convention measures on.
+        form: `l1` adds |d| and `squared` adds d² of the right and the lower neighbour (anisotropic); `nine_point` adds
+            ⅔ d² of those and ⅙ d² of the two diagonals, the border replicated (crowsonkb/style-transfer-pytorch);
+            `squared_gradient` is ½ d² of right and lower where both exist, whose gradient the Lua original of
+            jcjohnson/neural-style applies (`Objective` leaves its value out of the loss).
         reduction: `sum`, or `mean` over each direction's differences.
     """
-    measure = torch.abs if form == "l1" else torch.square
-    differences = (image.diff(dim=-1), image.diff(dim=-2))
     # A picture one pixel wide has no neighbours in that direction; the mean of nothing would be NaN.
-    parts = [measure(d).mean() if reduction == "mean" else measure(d).sum() for d in differences if d.numel()]
+    parts = [weight * _reduce(d, form, reduction) for weight, d in _differences(image, form) if d.numel()]
     return sum(parts, start=image.new_zeros(()))
+
+
+def _differences(image: Tensor, form: str) -> list[tuple[float, Tensor]]:
+    if form == "nine_point":
+        x = F.pad(image, (1, 1, 1, 1), mode="replicate")
+        right, lower = x[..., 1:-1, 2:] - x[..., 1:-1, 1:-1], x[..., 2:, 1:-1] - x[..., 1:-1, 1:-1]
+        diagonals = x[..., 1:, 1:] - x[..., :-1, :-1], x[..., 1:, :-1] - x[..., :-1, 1:]
+        return [(2 / 3, right), (2 / 3, lower), *((1 / 6, diagonal) for diagonal in diagonals)]
+    if form == "squared_gradient":
+        return [(0.5, image[..., :-1, :].diff(dim=-1)), (0.5, image[..., :, :-1].diff(dim=-2))]
+    return [(1.0, image.diff(dim=-1)), (1.0, image.diff(dim=-2))]
+
+
+def _reduce(difference: Tensor, form: str, reduction: str) -> Tensor:
+    values = difference.abs() if form == "l1" else difference.square()
+    return values.mean() if reduction == "mean" else values.sum()

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from nst_lab.config import Config
-from nst_lab.losses import gram_matrix, squared_error, total_variation
+from nst_lab.losses import squared_error, total_variation
+from nst_lab.style import STATISTICS, Measured
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,13 @@ def style_shares(weights: Sequence[float], blend: str) -> list[float]:
 class Objective(nn.Module):
     """L(x) = α Σ_l u_l C_l(x) + β S(x) + γ TV(x) with S blended from S_s(x) = Σ_l w_l E_{l,s}(x).
 
-    C_l is the content term and E_{l,s} the style term of layer l and style s (`losses.py`), both times the
-    convention's factor. With v_s the style's weight, S by `style.blend`:
+    C_l is the content term (`losses.py`) and E_{l,s} the style term of layer l and style s (`style.py`), both times the
+    convention's factor; TV is measured on x times `tv_range`, times its factor. With v_s the style's weight, S by
+    `style.blend`:
 
     - `weighted`: Σ_s v_s S_s / Σ v, the usual convex blend;
-    - `targets`: one style whose Gram targets are Σ_s v_s G_s / Σ v (the same gradient as `weighted` for mean or summed
-      squared errors of Gram matrices; the values differ by a constant);
+    - `targets`: one style whose Gram matrices, or means and second moments, are Σ_s v_s G_s / Σ v (the same gradient as
+      `weighted` for squared errors of Gram matrices, where the values differ by a constant; another for `w2`);
     - `sum`: Σ_s v_s S_s, as Multiple-style-transfer's w1;
     - `loss_share`: Σ_s (v_s S_s)² / Σ_s v_s S_s, its w2: each style times its own, undetached share of the sum.
 
@@ -75,6 +77,7 @@ class Objective(nn.Module):
         layers, self.loss = config.layers, config.loss
         self.network = network
         self.blend = config.style.blend
+        self.statistic = STATISTICS[self.loss.statistic](self.loss)
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
         self.style_layers = active_layers(layers.style, layers.style_weights, self.loss.style_weight)
         shares = style_shares(config.style.weights, self.blend) if self.style_layers else []
@@ -89,22 +92,23 @@ class Objective(nn.Module):
         activations = self.network(content)
         return {layer: activations[layer] for layer in self.content_layers}
 
-    def _style_targets(self, styles: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-        targets = {}
-        for name in self.style_shares:
-            activations = self.network(styles[name])
-            targets[name] = {layer: self._gram(activations[layer]) for layer in self.style_layers}
-        if self.blend != "targets" or not targets:
-            return targets
-        blended = {
-            layer: sum(share * targets[name][layer] for name, share in self.style_shares.items())
-            for layer in self.style_layers
+    def _style_targets(self, styles: dict[str, Tensor]) -> dict[str, dict[str, Measured]]:
+        measured = {name: self._measure(self.network(styles[name])) for name in self.style_shares}
+        if self.blend == "targets" and len(measured) > 1:
+            measured = {"blended": {layer: self._blend(measured, layer) for layer in self.style_layers}}
+            self.style_shares = {"blended": 1.0}
+        return {
+            name: {layer: self.statistic.target(value) for layer, value in layers.items()}
+            for name, layers in measured.items()
         }
-        self.style_shares = {"blended": 1.0}
-        return {"blended": blended}
 
-    def _gram(self, features: Tensor) -> Tensor:
-        return gram_matrix(features, self.loss.gram_divisor)
+    def _measure(self, activations: dict[str, Tensor]) -> dict[str, Measured]:
+        return {layer: self.statistic.measure(activations[layer]) for layer in self.style_layers}
+
+    def _blend(self, measured: dict[str, dict[str, Measured]], layer: str) -> Measured:
+        parts = zip(*(measured[name][layer] for name in self.style_shares), strict=True)
+        shares = self.style_shares.values()
+        return tuple(sum(share * value for share, value in zip(shares, part, strict=True)) for part in parts)
 
     def forward(self, image: Tensor) -> Losses:
         """Evaluate at `image` (1, 3, H, W), RGB in [0, 1]."""
@@ -112,11 +116,18 @@ class Objective(nn.Module):
         terms: dict[str, Tensor] = {}
         content = self._content(activations, terms, image)
         style = self._style(activations, terms, image)
-        tv = image.new_zeros(())
-        if self.loss.tv_weight > 0:
-            terms["tv"] = total_variation(image, self.loss.tv_form, self.loss.tv_reduction)
-            tv = self.loss.tv_weight * terms["tv"]
+        tv = self._total_variation(terms, image)
         return Losses(content + style + tv, content, style, tv, terms)
+
+    def _total_variation(self, terms: dict[str, Tensor], image: Tensor) -> Tensor:
+        loss = self.loss
+        if not loss.tv_weight > 0:
+            return image.new_zeros(())
+        value = total_variation(image * loss.tv_range, loss.tv_form, loss.tv_reduction)
+        terms["tv"] = loss.tv_factor * value
+        weighted = loss.tv_weight * terms["tv"]
+        # Of the Lua original's TV only the gradient counts: its loss, and so the total, leaves the value out.
+        return weighted - weighted.detach() if loss.tv_form == "squared_gradient" else weighted
 
     def _content(self, activations: dict[str, Tensor], terms: dict[str, Tensor], image: Tensor) -> Tensor:
         total = image.new_zeros(())
@@ -129,12 +140,12 @@ class Objective(nn.Module):
     def _style(self, activations: dict[str, Tensor], terms: dict[str, Tensor], image: Tensor) -> Tensor:
         if not self.style_shares:
             return image.new_zeros(())
-        grams = {layer: self._gram(activations[layer]) for layer in self.style_layers}
+        measured = self._measure(activations)
         per_style = []
         for name, share in self.style_shares.items():
             total = image.new_zeros(())
             for layer, weight in self.style_layers.items():
-                error = squared_error(grams[layer], self.style_targets[name][layer], self.loss.style_reduction)
+                error = self.statistic.distance(measured[layer], self.style_targets[name][layer]).to(image)
                 terms[f"style/{name}/{layer}"] = self.loss.style_factor * error
                 total = total + weight * terms[f"style/{name}/{layer}"]
             per_style.append(share * total)

@@ -3,10 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from nst_lab.averaging import Average
 from nst_lab.config import Optimizer
 from nst_lab.lbfgs import LBFGS
 from nst_lab.objective import Losses
@@ -32,7 +34,9 @@ class Step:
     `image` is the picture (1, 3, H, W) whose losses these are, as evaluated (not clipped to [0, 1]); `evaluation`
     counts from 1 over the whole run, `scale` from 0. `accepted` is false for a trial step that L-BFGS takes back and
     for an evaluation that is not finite; `fallback` is then the last accepted step, if there was one. Only the last
-    step of a scale carries `stop`, and only the last one of the run is `last`.
+    step of a scale carries `stop`, and only the last one of the run is `last`. With `optimizer.averaging`, `average` is
+    the average of all iterates so far, the one after this evaluation included; with `optimizer.carry_state`, `state`
+    of a scale's last step is Adam's.
     """
 
     evaluation: int
@@ -44,11 +48,18 @@ class Step:
     scale: int = 0
     last: bool = False
     fallback: "Step | None" = None
+    average: Tensor | None = None
+    state: dict[str, Any] | None = None
 
     @property
     def result(self) -> "Step":
-        """The step whose picture would be the result if the run ended here: the last accepted one."""
+        """The last accepted step, whose losses are those of the run if it ended here."""
         return self.fallback or self
+
+    @property
+    def picture(self) -> Tensor:
+        """The result if the run ended here: the average of the iterates, or the last accepted picture."""
+        return self.result.image if self.average is None else self.average
 
 
 def _lbfgs_torch(variable: Tensor, options: Optimizer) -> torch.optim.Optimizer:
@@ -94,16 +105,21 @@ def optimise(
     *,
     used: int = 0,
     scale: int = 0,
+    state: dict[str, Any] | None = None,
 ) -> Iterator[Step]:
     """Minimise `objective` from the picture `start`, yielding one `Step` per closure evaluation.
 
     The optimiser sees z = `pixel_scale` · x, and its learning rate is in those units. With `bounds: straight_through`
-    the objective sees x clipped to [0, 1]. The last step carries the reason for stopping. `used` evaluations of the
-    run and `scale` scales came before this call.
+    the objective sees x clipped to [0, 1]; with `bounds: clip` Adam and SGD clip x itself after every step. The last
+    step carries the reason for stopping. `used` evaluations of the run and `scale` scales came before this call, and
+    `state` is the optimiser's to start from.
     """
     unit = options.pixel_scale
     variable = (start * unit).contiguous().requires_grad_()
     optimizer = OPTIMIZERS[options.name](variable, options)
+    if state is not None:
+        optimizer.load_state_dict(state)
+    average = Average(options.averaging, start) if options.averaging else None
     progress = _Progress(options.tolerance, options.window)
     losses: Losses | None = None
     kept: Step | None = None
@@ -121,6 +137,8 @@ def optimise(
     for evaluation in range(used + 1, used + evaluations + 1):
         before = variable.detach().clone()
         optimizer.step(closure)
+        if options.bounds == "clip" and not options.name.startswith("lbfgs"):
+            variable.data.clamp_(0, unit)
         norm = torch.linalg.vector_norm(variable.grad) * unit
         stop = _not_finite(losses, norm, evaluation)
         accepted = stop is None and not (isinstance(optimizer, LBFGS) and optimizer.rejected)
@@ -132,6 +150,12 @@ def optimise(
         step = Step(evaluation, picture(before), losses.detach(), norm, accepted, stop, scale)
         if accepted:
             kept = step
+        if average is not None:
+            if accepted:
+                average.update(picture(variable.detach()))
+            step = replace(step, average=average.value)
+        if stop and options.carry_state and options.name == "adam":
+            step = replace(step, state=optimizer.state_dict())
         yield step if accepted else replace(step, fallback=kept)
         if stop:
             return

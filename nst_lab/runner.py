@@ -87,7 +87,8 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
 
 def _execute(config: Config, folder: Path, manifest: dict[str, Any], label: str) -> None:
     inputs = load_inputs(config)
-    weights = _shared_weights(config.model.weights, config.model.seed, config.model.normalized)
+    model = config.model
+    weights = _shared_weights(model.weights, model.seed, model.normalized, model.means)
     manifest["unscaled_filters"] = weights.unscaled_filters
     network = build_network(config.model, weights, needed_taps(config), config.precision)
     step: Step | None = None
@@ -121,7 +122,7 @@ def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step
         "nst_lab settings": json.dumps(settings),
         "Copyright": "; ".join(manifest["credits"]),
     }
-    save_image(result.image, folder / "result.png", metadata)
+    save_image(step.picture, folder / "result.png", metadata)
 
 
 def load_inputs(config: Config) -> Inputs:
@@ -166,12 +167,14 @@ def check_sizes(config: Config) -> None:
 
 def _opening(config: Config, identity: runs.Identity, overrides: Sequence[str], device: torch.device) -> dict:
     settings = to_settings(config)
+    convention_overrides = settings.pop("convention_overrides")
     images = [image for image in (config.content.image, *config.style.images) if image]
     return {
         "status": "running",
         "fingerprint": identity.fingerprint,
         "result_version": runs.RESULT_VERSION,
         "config": settings,
+        "convention_overrides": convention_overrides,
         "overrides": list(overrides),
         "hashes": identity.hashes,
         "credits": [catalog.credit(image) for image in images],

@@ -16,11 +16,16 @@ from nst_lab.errors import ConfigError
 RESULT_VERSION = 1  # raise it when the same settings begin to give another picture
 
 # Keys about where and how a run is made, not about its picture.
-HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log")
+HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log", "convention_overrides")
 # Keys that a hash of their bytes, or the weights that follow from them, stand for.
 STOOD_FOR = {
-    "convention", "content.image", "style.images", "init.image", "model.weights",
-    "layers.content_profile", "layers.style_profile",
+    "convention", "content.image", "style.images", "init.image", "model.weights", "model.means",
+    "layers.content_profile", "layers.style_profile", "style.profile",
+}  # fmt: skip
+# Keys younger than the fingerprints of runs that exist: left out at the value that changes nothing.
+NEUTRAL = {
+    "style.upscale": True, "loss.w2_sqrt": "exact", "loss.w2_eps": 1e-4, "loss.tv_factor": 1, "loss.tv_range": 1,
+    "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
 }  # fmt: skip
 
 STREAMS = ("metrics.jsonl", "events.out.tfevents.*")
@@ -42,6 +47,8 @@ def identify(config: Config) -> Identity:
         "init": _image_hash(config.init.image) if config.init.kind == "file" else None,
         "weights": weight_files.identity(config.model.weights),
     }
+    if config.model.normalized and config.model.means:
+        hashes["means"] = weight_files.identity(config.model.means)
     text = json.dumps([RESULT_VERSION, _flat(picture_settings(config)), hashes], sort_keys=True)
     return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
 
@@ -56,7 +63,7 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in settings.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" not in STOOD_FOR:
+        elif f"{prefix}{key}" not in STOOD_FOR and NEUTRAL.get(f"{prefix}{key}") != value:
             flat[f"{prefix}{key}"] = value
     return flat
 

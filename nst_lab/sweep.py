@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from nst_lab import runs
+from nst_lab import runs, seed_runs
 from nst_lab.composition import Cell, Composer, finish
 from nst_lab.errors import ConfigError
 
@@ -52,7 +52,8 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
         if swept and not (multirun or declared):
             raise ConfigError(f"{swept[0]}: several values need a sweep (-m); a list is written key=[a,b]")
         [batch] = BasicSweeper.split_arguments(composer.parse([*fixed, *declared, *rest]), max_batch_size=None)
-        cells += [Cell(tuple(lines), finish(composer.load([*hydra_own, *lines]))) for lines in batch]
+        for lines in map(seed_runs.expand, batch):
+            cells.append(Cell(tuple(lines), finish(composer.load([*hydra_own, *lines]))))
     return cells
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nst_lab.architecture import layers_up_to
+from nst_lab.averaging import resize_moments
 from nst_lab.catalog import short_names
 from nst_lab.config import Config, Scale
 from nst_lab.errors import ConfigError
@@ -36,8 +37,8 @@ class Inputs:
 class Result:
     """What a run made.
 
-    `image` (1, 3, H, W) float32 on the CPU, clipped to [0, 1]; `losses` are those of that picture before clipping,
-    `history` the total of every evaluation.
+    `image` (1, 3, H, W) float32 on the CPU, clipped to [0, 1]; `losses` are those of that picture before clipping (with
+    `optimizer.averaging`, of the last iterate evaluated), `history` the total of every evaluation.
     """
 
     image: Tensor
@@ -77,7 +78,7 @@ def transfer(
         if on_step:
             on_step(replace(step, image=step.image.clone()))  # a watcher may do with its picture what it likes
     return Result(
-        image=step.result.image.clamp(0, 1).cpu(),
+        image=step.picture.clamp(0, 1).cpu(),
         losses=step.result.losses.to_floats(),
         evaluations=step.evaluation,
         seconds=time.perf_counter() - started,
@@ -89,31 +90,43 @@ def transfer(
 def synthesise(inputs: Inputs, config: Config, network: VGG19 | None = None) -> Iterator[Step]:
     """Run the coarse-to-fine schedule of `config`, yielding one `Step` per closure evaluation.
 
-    Every scale starts from the last picture of the one before, with a fresh optimiser; evaluations that a scale saves
-    by converging are left to the following ones. `network` may be passed in to share it between runs.
+    Every scale starts from the result of the one before, with a fresh optimiser unless Adam's state is carried over;
+    evaluations that a scale saves by converging are left to the following ones. `network` may be passed in to share it
+    between runs.
     """
     device = resolve_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     with _precision(config.precision):
         if network is None:
-            weights = prepare_weights(config.model.weights, config.model.seed, config.model.normalized)
-            network = build_network(config.model, weights, needed_taps(config), config.precision)
+            model = config.model
+            weights = prepare_weights(model.weights, model.seed, model.normalized, model.means)
+            network = build_network(model, weights, needed_taps(config), config.precision)
         network = network.to(device).requires_grad_(False)
-        scales = config.scales or [Scale(factor=1.0, share=1.0)]
-        used, step = 0, None
+        scales = schedule(config)
+        used, step, state = 0, None, None
         for index, scale in enumerate(scales):
             content, styles, size = at_scale(inputs, config, scale.factor)
-            start = _start(inputs, config, size) if step is None else resize(step.result.image, *size, clip=False)
+            if step is None:
+                start = _start(inputs, config, size)
+            else:
+                start = resize(step.picture, *size, clip=config.optimizer.bounds == "clip")
+                state = resize_moments(step.state, *size) if step.state else None
             on_device = {name: style.to(device) for name, style in styles.items()}
             objective = Objective(network, None if content is None else content.to(device), on_device, config)
             budget = split_budget(config.optimizer.evaluations - used, scales[index:])[0]
-            for step in optimise(objective, start.to(device), config.optimizer, budget, used=used, scale=index):
+            steps = optimise(objective, start.to(device), config.optimizer, budget, used=used, scale=index, state=state)
+            for step in steps:
                 final = index == len(scales) - 1 or (step.stop is not None and step.stop.reason == "not_finite")
                 yield replace(step, last=final and step.stop is not None)
             if final:
                 return
             used = step.evaluation
+
+
+def schedule(config: Config) -> list[Scale]:
+    """The scales of a run; a budget smaller than their number leaves out the coarsest."""
+    return (config.scales or [Scale(factor=1.0, share=1.0)])[-config.optimizer.evaluations :]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -122,7 +135,7 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if available["cuda"] else "cpu")
     kind, _, index = name.partition(":")
-    if not available[kind] or (index and int(index) >= torch.cuda.device_count()):
+    if not available.get(kind) or (index and int(index) >= torch.cuda.device_count()):
         present = [kind for kind, there in available.items() if there]
         raise ConfigError(f"device={name}: not available on this machine; available: auto, {', '.join(present)}")
     return torch.device(name)
@@ -142,11 +155,14 @@ def sizes_at(
         ConfigError: one of them is too small for the deepest tap.
     """
 
-    def scaled(original: Size, size: int) -> Size:
-        return target_size(*original, max(1, round(size * factor)), config.size_rule)
+    def scaled(original: Size, size: int, enlarge: bool = True) -> Size:
+        wanted = target_size(*original, max(1, round(size * factor)), config.size_rule)
+        larger = wanted[0] >= original[0] and wanted[1] >= original[1]
+        return original if larger and not enlarge else wanted
 
+    style = config.style
     result = scaled(content or next(iter(styles.values()), init), config.size)
-    styled = {name: scaled(original, config.style.size or config.size) for name, original in styles.items()}
+    styled = {name: scaled(own, style.size or config.size, style.upscale) for name, own in styles.items()}
     _check_deepest_tap({"the result": result} | styled, config)
     return result, styled
 
@@ -177,7 +193,10 @@ def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
 
 def _start(inputs: Inputs, config: Config, size: Size) -> Tensor:
     style = next(iter(inputs.styles.values()), None)
-    return initial_image(config.init, config.seed, *size, content=inputs.content, style=style, file=inputs.init)
+    return initial_image(
+        config.init, config.seed, *size, content=inputs.content, style=style, file=inputs.init,
+        input_mean=config.model.mean,
+    )
 
 
 def split_budget(evaluations: int, scales: Sequence[Scale]) -> list[int]:

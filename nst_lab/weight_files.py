@@ -1,11 +1,19 @@
-"""Where the files of network weights are and what identifies them. `weights.py` reads them; this needs no torch."""
+"""Where the files of network weights are and what identifies them, and the mean activations that belong to them.
+
+`weights.py` reads the weights; this needs no torch.
+"""
 
 import hashlib
 import importlib.util
+import json
 from functools import lru_cache
 from http.client import HTTPException
+from importlib import resources
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
+from nst_lab.architecture import CONVOLUTIONS, LAYERS
 from nst_lab.errors import WeightsError
 
 CAFFE_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
@@ -78,3 +86,55 @@ def torchvision_file(url: str = TORCHVISION_URL) -> Path:
     if not (sha256 := file_sha256(path)).startswith(digits):
         raise WeightsError(f"{path}: sha256 is {sha256}, expected {digits}…; delete it to download it again")
     return path
+
+
+def network_identity(source: str, seed: int) -> str:
+    """What ties mean activations to weights: the sha256 of their file, or `random-<seed>`."""
+    return f"random-{seed}" if source == "random" else identity(source)
+
+
+def read_means(source: str, seed: int, means: str | None) -> dict[str, list[float]]:
+    """The mean activation of every filter, by convolution, that `model.normalized` divides by.
+
+    Args:
+        source, seed: the weights that they must belong to.
+        means: a file of `nst-measure`; None for the shipped ones, which belong to `caffe`.
+
+    Raises:
+        WeightsError: the file cannot be read, is not complete, or was measured with other weights.
+    """
+    shipped = resources.files("nst_lab") / "assets" / "vgg19_mean_activations.json"
+    path = Path(means) if means else shipped
+    name = f"model.means={means or 'null'}"
+    try:
+        measured = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{name}: cannot be read as a file of nst-measure ({error})") from error
+    layers = measured.get("layers") if isinstance(measured, dict) else None
+    for layer in CONVOLUTIONS:
+        values = layers.get(layer) if isinstance(layers, dict) else None
+        if not _are_means(values, LAYERS[layer].channels):
+            expected = f"{LAYERS[layer].channels} numbers, none negative"
+            raise WeightsError(f"{name}: layers.{layer} is not {expected}; nst-measure writes such a file")
+    if not _same_network(str(measured.get("weights_sha256")), network_identity(source, seed)):
+        what = f"{name}: measured with" if means else "model.normalized=true: the shipped mean activations belong to"
+        raise WeightsError(
+            f"{what} other weights than model.weights={source}; measure yours on a folder of photographs with "
+            f"nst-measure FOLDER --weights {source} --output means.json and give model.means=means.json, or use "
+            "model.normalized=false"
+        )
+    return layers
+
+
+def _are_means(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(isinstance(value, (int, float)) and isfinite(value) and value >= 0 for value in values)
+    )
+
+
+def _same_network(measured: str, identity: str) -> bool:
+    """torchvision publishes the first digits of a sha256 in the file's name; everything else is compared whole."""
+    digits = identity.removesuffix(".pth").rpartition("-")[2] if identity.endswith(".pth") else None
+    return measured.startswith(digits) if digits else measured == identity

@@ -4,10 +4,8 @@ Whatever the source, the result is the same mapping `conv1_1 -> Kernel`, float32
 ever unpickled: `.pth` files are read with `weights_only=True`, `.npz` with `allow_pickle=False`.
 """
 
-import json
 import pickle
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +15,7 @@ from torch import Tensor
 
 from nst_lab.architecture import BLOCKS, CONVOLUTIONS, LAYERS
 from nst_lab.errors import WeightsError
-from nst_lab.weight_files import CAFFE_SHA256, caffe_file, file_sha256, torchvision_file
+from nst_lab.weight_files import CAFFE_SHA256, caffe_file, file_sha256, read_means, torchvision_file
 
 
 class Kernel(NamedTuple):
@@ -36,10 +34,10 @@ class Weights:
     unscaled_filters: int = 0
 
 
-def prepare_weights(source: str, seed: int, normalized: bool) -> Weights:
-    """The weights of a source, rescaled if the normalised network is asked for."""
+def prepare_weights(source: str, seed: int, normalized: bool, means: str | None = None) -> Weights:
+    """The weights of a source, rescaled by `means` (None: the shipped ones) if the normalised network is asked for."""
     weights = load_weights(source, seed)
-    return normalize(weights) if normalized else weights
+    return normalize(weights, read_means(source, seed, means)) if normalized else weights
 
 
 def load_weights(source: str, seed: int = 0) -> Weights:
@@ -135,23 +133,18 @@ def _torchvision_positions() -> list[int]:
     return positions
 
 
-def normalize(weights: Weights) -> Weights:
-    """The network of Gatys et al. 2015/2016: every filter's mean activation over natural images becomes 1.
+def normalize(weights: Weights, means: dict[str, list[float]]) -> Weights:
+    """The network of Gatys et al. 2015/2016: every filter's mean activation over the images measured becomes 1.
 
-    With s_l the measured mean of each filter of layer l after its ReLU and s_0 = 1:
+    With s_l = `means[l]` the mean of each filter of layer l after its ReLU and s_0 = 1:
     w' = w * s_{l-1}[in] / s_l[out] and b' = b / s_l. A ReLU and either pooling commute with a positive factor per
-    filter, so each output is the original's divided by s_l. A filter that is (nearly) never active stays unscaled.
+    filter, so each output is the original's divided by s_l. A filter that is (nearly) never active stays
+    unscaled: its mean, below 1e-4 of its layer's median, is of the order of rounding.
     """
-    measured = json.loads((resources.files("nst_lab") / "assets" / "vgg19_mean_activations.json").read_text())
-    if weights.sha256 != measured["weights_sha256"]:
-        raise WeightsError(
-            "model.normalized=true: the shipped mean activations belong to model.weights=caffe only; "
-            "use model.normalized=false with other weights"
-        )
     kernels, unscaled, scale_in = {}, 0, torch.ones(3)
     for name, (weight, bias) in weights.kernels.items():
-        scale = torch.tensor(measured["layers"][name])
-        silent = scale < 1e-6 * scale.median()
+        scale = torch.tensor(means[name])
+        silent = scale <= 1e-4 * scale.median()
         unscaled += int(silent.sum())
         scale = torch.where(silent, 1.0, scale)
         kernels[name] = Kernel(weight * scale_in[None, :, None, None] / scale[:, None, None, None], bias / scale)

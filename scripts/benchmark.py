@@ -56,7 +56,7 @@ def measure(size: int, device_name: str, device: torch.device, rounds: int) -> d
         [f"size={size}", "size_rule=exact", f"device={device_name}", "optimizer.evaluations=999"]
     )
     inputs = load_inputs(config)
-    weights = prepare_weights(config.model.weights, config.model.seed, config.model.normalized)
+    weights = prepare_weights(config.model.weights, config.model.seed, config.model.normalized, config.model.means)
     network = build_network(config.model, weights, needed_taps(config)).to(device).requires_grad_(False)
     bare, evaluation = time_evaluation(network, inputs, config, device, rounds)
     return {

