@@ -3,10 +3,13 @@
 0: all completed; 1: some run failed; 2: the configuration is wrong; 130: interrupted.
 """
 
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -15,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nst_lab import sweep
+from nst_lab.checks import check_key
 from nst_lab.composition import Cell, Composer, conf_directory, finish, to_settings
 from nst_lab.errors import ConfigError, UserError
 
@@ -23,6 +27,7 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Entry point of `nst-lab` and `python -m nst_lab`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is an interruption like Ctrl-C
     sys.exit(command(sys.argv[1:]))
 
 
@@ -33,14 +38,16 @@ def command(arguments: Sequence[str]) -> int:
             print(f"nst_lab {version('nst_lab')}")
             return 0
         options = _parse(arguments)
+        if options.shell_completion:  # its words are no overrides
+            return _leave_to_hydra(arguments)
         composer = Composer(options.config_dir)
         cells = sweep.expand(composer, options.overrides, options.multirun)
-        if options.help or options.hydra_help or options.info or options.shell_completion:
+        if options.help or options.hydra_help or options.info:
             return _leave_to_hydra(arguments)
-        if options.cfg in ("hydra", "all") or options.package:
+        if options.cfg in ("hydra", "all"):
             return _leave_to_hydra(arguments)
         if options.cfg:
-            return _print_configuration(cells)
+            return _print_configuration(cells, options.package)
         return _run(composer, cells, options.overrides)
     except UserError as error:
         print(f"nst-lab: {error}", file=sys.stderr)
@@ -59,6 +66,10 @@ def _parse(arguments: Sequence[str]):
 
     parser.error = refuse
     options = parser.parse_intermixed_args(list(arguments))
+    actions = {"--run": options.run, "--multirun": options.multirun, "--cfg": options.cfg, "--info": options.info}
+    asked = [flag for flag, given in actions.items() if given]
+    if len(set(asked) - {"--multirun"}) > 1 or {"--run", "--multirun"} <= set(asked):
+        raise ConfigError(f"{' '.join(asked)}: only one of these can be asked for")
     for flag, value in (("--experimental-rerun", options.experimental_rerun), ("--config-path", options.config_path),
                         ("--config-name", options.config_name)):  # fmt: skip
         if value is not None:
@@ -73,11 +84,17 @@ def _leave_to_hydra(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _print_configuration(cells: Sequence[Cell]) -> int:
+def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
     for index, cell in enumerate(cells):
+        settings = OmegaConf.create(to_settings(cell.config))
+        if package is not None:
+            check_key(package)
+            settings = OmegaConf.masked_copy(settings, package) if package in settings else OmegaConf.create(
+                {package: OmegaConf.select(settings, package)}
+            )  # fmt: skip
         if len(cells) > 1:
             print(f"--- # {index}: {' '.join(cell.overrides)}")
-        print(OmegaConf.to_yaml(OmegaConf.create(to_settings(cell.config))), end="")
+        print(OmegaConf.to_yaml(settings), end="")
     return 0
 
 
@@ -97,7 +114,8 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
     hydra_overrides = [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
     keys = sweep.swept_keys(cells)
     pending = sum(not item.completed for item in planned)
-    print(f"{len(planned)} runs, {len(planned) - pending} of them completed earlier")
+    if len(planned) > 1:
+        print(f"{len(planned)} runs, {len(planned) - pending} of them completed earlier")
     sweep.launch(composer, planned, hydra_overrides, partial(task, keys=keys, total=pending))
     status = sweep.print_summary(planned)
     _print_where(planned)
@@ -105,14 +123,22 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
 
 
 def _print_where(planned: Sequence[sweep.Planned]) -> None:
-    if len(planned) > 1:
-        from nst_lab.grid import save_grid
+    for folder in dict.fromkeys(item.folder.parent for item in planned):
+        together = [item for item in planned if item.folder.parent == folder]
+        print(f"picture:     {_picture(together, folder)}")
+        print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {shlex.quote(str(folder))}")
 
-        print(f"picture:     {save_grid(planned, planned[0].folder.parent / 'grid.png')}")
-    else:
+
+def _picture(planned: Sequence[sweep.Planned], folder: Path) -> str:
+    if len(planned) == 1:
         result = planned[0].folder / "result.png"
-        print(f"picture:     {result if result.is_file() else 'none'}")
-    print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {planned[0].folder.parent}")
+        return str(result) if result.is_file() else "none"
+    from nst_lab.grid import save_grid
+
+    try:
+        return str(save_grid(planned, folder / "grid.png"))
+    except OSError as error:
+        return f"none ({folder / 'grid.png'} cannot be written: {error.strerror})"
 
 
 def task(composed: DictConfig, keys: Sequence[str] = (), total: int = 1) -> None:
@@ -125,10 +151,8 @@ def task(composed: DictConfig, keys: Sequence[str] = (), total: int = 1) -> None
 
     job = HydraConfig.get()
     overrides = tuple(job.overrides.task)
-    config = finish(composed)
-    label = f"[{job.job.num + 1}/{total}] {sweep.label(Cell(overrides, config), keys)}" if total > 1 else None
+    label = f"[{job.job.num + 1}/{total}] {sweep.label(overrides, keys)}" if total > 1 else None
     try:
-        run(config, overrides=overrides, label=label)
+        run(finish(composed), overrides=overrides, label=label)
     except Exception as error:
-        if total > 1:  # told at once in a long sweep, and by the closing table in any case
-            print(f"{label}: failed: {error}", file=sys.stderr)
+        print(f"{label or 'nst-lab'}: failed: {error}", file=sys.stderr)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from itertools import count
 from pathlib import Path
 
 from nst_lab import catalog_file, fetch
@@ -123,7 +124,12 @@ def stand_in(name: str) -> str:
 def short_names(images: Sequence[str]) -> list[str]:
     """How images are called in terms, curves, folders: catalog name or file stem, numbered where two are the same."""
     stems = [image if image in entries() else Path(image).stem for image in images]
-    return [f"{stem}_{stems[: i + 1].count(stem)}" if stems.count(stem) > 1 else stem for i, stem in enumerate(stems)]
+    names: list[str] = []
+    for stem in stems:
+        numbered = (f"{stem}_{number}" for number in count(1))
+        free = (name for name in numbered if name not in names and name not in stems)
+        names.append(stem if stems.count(stem) == 1 else next(free))
+    return names
 
 
 def credit(name_or_path: str) -> str:
@@ -134,7 +140,7 @@ def credit(name_or_path: str) -> str:
 
 def _own_file(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser()
-    if "\0" not in name_or_path and path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file, false for what cannot be a name
         return path
     at_hand = [name for name, entry in entries().items() if not entry.url]
     raise ConfigError(

@@ -5,6 +5,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields, is_dataclass
+from os.path import isfile  # unlike Path.is_file, false for what cannot be a name
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,8 @@ def check_unknown_keys(settings: dict, section: type = Config, prefix: str = "")
     """Raise at the first key of `settings` that the schema lacks (a user's YAML file may bring one)."""
     nested = {field.name: section_of(field) for field in fields(section)}
     for name, value in settings.items():
+        if name == "experiment":
+            raise ConfigError("experiment: the first line of an experiment's file must be '# @package _global_'")
         if name not in nested:
             check_key(f"{prefix}{name}", value)
         elif nested[name]:
@@ -94,9 +97,10 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
 def check_config(config: Config) -> None:
     """Raise at the first value of a filled configuration that cannot work, alone or together with others."""
     for key, field, value in leaves(config):
+        _check_rule(key, value, field.metadata.get("rule"))
+    for key, _, value in leaves(config):
         if value is None and key not in NULL_HAS_MEANING:
             raise ConfigError(f"{key}=null: convention={config.convention} gives it no value; set it")
-        _check_rule(key, value, field.metadata.get("rule"))
     for index, scale in enumerate(config.scales or []):
         for key, field, value in leaves(scale):
             _check_rule(f"scales[{index}].{key}", value, field.metadata["rule"])
@@ -184,13 +188,12 @@ def _check_scales(config: Config) -> None:
 
 def _check_model(config: Config) -> None:
     model, named = config.model, ("caffe", "torchvision", "random")
-    if model.weights not in named:
-        path = Path(model.weights)
-        if path.suffix not in (".pth", ".safetensors", ".npz") or not path.is_file():
-            raise ConfigError(
-                f"model.weights={model.weights}: expected {', '.join(named)} or an existing .pth, .safetensors or "
-                f".npz file{nearest(model.weights, named)}"
-            )
+    is_file = Path(model.weights).suffix in (".pth", ".safetensors", ".npz") and isfile(model.weights)
+    if model.weights not in named and not is_file:
+        raise ConfigError(
+            f"model.weights={model.weights}: expected {', '.join(named)} or an existing .pth, .safetensors or "
+            f".npz file{nearest(model.weights, named)}"
+        )
     if model.normalized:
         try:
             weight_files.read_means(model.weights, model.seed, model.means)

@@ -20,7 +20,6 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from nst_lab import seed_runs
 from nst_lab.architecture import LAYERS, input_statistics
@@ -91,15 +90,20 @@ class Composer:
     def _check_override(self, override: Override, text: str) -> None:
         key = override.key_or_group
         choices = self._choices(key)
+        if key in ("hydra", "hydra.job.chdir"):
+            raise ConfigError(f"{text}: cannot be set; runs stay in the current directory and Hydra's keys are hydra.…")
         if key.startswith("hydra.") or (key.startswith("hydra/") and not choices):
             return
-        values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+        if override.is_interval_sweep():
+            raise ConfigError(f"{text}: an interval has no values of its own to sweep; list them, or use range(…)")
+        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         if key == seed_runs.KEY:
             for value in values:
                 seed_runs.overrides(str(value))
         elif choices:
             for value in values:
-                if value is not None and not isinstance(value, (list, dict)) and str(value) not in choices:
+                optional = value is None and key == "experiment"
+                if not optional and not isinstance(value, (list, dict)) and str(value) not in choices:
                     raise ConfigError(
                         f"{key}={value}: no such choice; valid: {', '.join(choices)}{nearest(str(value), choices)}"
                         + _hint_for_files(key)
@@ -116,9 +120,11 @@ class Composer:
     def load(self, overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
         """The composed configuration as Hydra gives it, its own `hydra` section included."""
         try:
-            return self.loader.load_configuration("config", overrides, run_mode=run_mode)
-        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            composed = self.loader.load_configuration("config", overrides, run_mode=run_mode)
+        except Exception as error:  # a user's YAML file leads Hydra and its parsers to errors of any kind
             raise ConfigError(_one_line(error)) from error
+        _check_convention_name(composed)
+        return composed
 
     def config(self, overrides: list[str]) -> Config:
         """One filled and checked configuration."""
@@ -126,6 +132,14 @@ class Composer:
             if override.is_sweep_override():
                 raise ConfigError(f"{text}: several values need a sweep (-m); a list is written key=[a,b]")
         return finish(self.load(seed_runs.expand(overrides)))
+
+
+def _check_convention_name(composed: DictConfig) -> None:
+    """A copied convention that keeps the name of its original would pass for it in folders and manifests."""
+    chosen = OmegaConf.select(composed, "hydra.runtime.choices.convention")
+    name = OmegaConf.select(composed, "convention.name")
+    if chosen is not None and name is not None and name != chosen:
+        raise ConfigError(f"convention={chosen}: its file says name: {name}, expected name: {chosen}")
 
 
 def _hint_for_files(group: str) -> str:
@@ -145,6 +159,9 @@ def finish(composed: DictConfig) -> Config:
     filled = fill(settings)
     check_unknown_keys(filled)
     config = _typed(filled)
+    config.out_dir = str(Path(config.out_dir).expanduser())
+    if config.model.weights is not None:
+        config.model.weights = str(Path(config.model.weights).expanduser())
     own = [key for key in _fill_derived(config) if _value_at(settings, key) is not None]
     config.convention_overrides = list(dict.fromkeys(config.convention_overrides + own))
     check_config(config)
@@ -201,7 +218,8 @@ def _typed(settings: dict[str, Any]) -> Config:
         value = _value_at(settings, key)
         if value is None and error.full_key:
             raise ConfigError(f"{key}=null: expected {expected_type(field)}") from error
-        raise ConfigError(f"{key}={show(value)}: expected {expected_type(field)}") from error
+        given = repr(value) if isinstance(value, float) else show(value)  # 1000.0 is no whole number
+        raise ConfigError(f"{key}={given}: expected {expected_type(field)}") from error
 
 
 @cache

@@ -133,7 +133,7 @@ class Optimizer:
     name: str | None = _one_of("lbfgs", "lbfgs_torch", "adam", "sgd")
     evaluations: int = _at_least(1)
     learning_rate: float | None = _more_than(0)
-    history: int | None = _at_least(1)
+    history: int | None = _between(1, 10_000)
     betas: list[float] | None = _between(0, 0.999999)
     momentum: float | None = _between(0, 1)
     pixel_scale: float | None = _more_than(0)
@@ -157,7 +157,7 @@ class Model:
     """The network: weights, input statistics (null = those of the weights), pooling and padding."""
 
     weights: str | None = _key()
-    seed: int = _at_least(0)
+    seed: int = _between(0, 2**63 - 1)
     normalized: bool | None = _key()
     means: str | None = _key()
     pooling: str | None = _one_of("max", "avg")
@@ -192,10 +192,10 @@ class Config:
     convention: str = _key()
     size: int = _at_least(1)
     size_rule: str | None = _one_of("longer", "shorter", "height", "area", "exact")
-    seed: int = _at_least(0)
+    seed: int = _between(0, 2**63 - 1)
     device: str = _device()
     precision: str = _one_of("fp32", "tf32", "bf16")
-    threads: int | None = _at_least(1)
+    threads: int | None = _between(1, 1024)
     content: Content = field(default_factory=Content)
     style: Style = field(default_factory=Style)
     layers: Layers = field(default_factory=Layers)
@@ -208,3 +208,11 @@ class Config:
     dry_run: bool = _key()
     force: bool = _key()
     convention_overrides: list[str] = _key()
+
+
+def used_styles(config: Config) -> list[bool]:
+    """For each style image, whether anything of the run depends on it: as a style, as the start, or for its shape."""
+    used = [config.loss.style_weight > 0 and weight > 0 for weight in config.style.weights]
+    if used and (config.init.kind == "style" or config.content.image is None):
+        used[0] = True
+    return used

@@ -11,7 +11,7 @@ from nst_lab.architecture import IMAGENET_INPUT, layers_up_to
 from nst_lab.config import Config
 from nst_lab.objective import needed_taps
 from nst_lab.runner import sizes_from_headers
-from nst_lab.sweep import Planned, label, swept_keys
+from nst_lab.sweep import Planned, label, print_table, swept_keys
 from nst_lab.synthesis import resolve_device, schedule, split_budget
 from nst_lab.vgg import VGG19
 from nst_lab.weights import load_weights
@@ -77,7 +77,7 @@ def print_estimate(planned: Sequence[Planned]) -> None:
         height, width = sizes_from_headers(config)[0]
         duration = seconds(config, speed)
         table.add_row(
-            label(item.cell, keys) or item.folder.name,
+            label(item.cell.overrides, keys) or item.folder.name,
             "completed" if item.completed else "new",
             f"{width}x{height}",
             str(config.optimizer.evaluations),
@@ -89,7 +89,7 @@ def print_estimate(planned: Sequence[Planned]) -> None:
             totals["seconds"] += duration
             totals["disk"] += _disk_bytes(config, height, width)
     console = Console(highlight=False, markup=False)
-    console.print(table)
+    print_table(table)
     new = sum(not item.completed for item in planned)
     console.print(
         f"{new} new, {len(planned) - new} completed; to do: {totals['evaluations']} evaluations, about "

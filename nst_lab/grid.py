@@ -57,7 +57,7 @@ def _results(planned: Sequence[Planned]) -> list[list[Panel | None]]:
     keys = swept_keys([item.cell for item in planned])
     panels = {}
     for item in planned:
-        values = split_overrides(item.cell)
+        values = split_overrides(item.cell.overrides)
         row, column = _title(values, keys[:-1]), _title(values, keys[-1:])
         missing = (runs.read_manifest(item.folder) or {}).get("error", "not run")
         panels[row, column] = Panel(item.folder / "result.png", column, row, missing)

@@ -67,7 +67,7 @@ class LBFGS(torch.optim.Optimizer):
         best = -self.slope * self.fraction**2 / (2 * rise) if 0 < rise < float("inf") else 0.0
         self.fraction = min(max(best, 0.1 * self.fraction), 0.5 * self.fraction)
         if self.fraction < 1e-3:
-            self.pairs.clear()  # the model of the curvature is wrong here: the next direction is the gradient's
+            self.pairs.clear()  # the model of the curvature is wrong here: after the next step, follow the gradient
         self._place(self.accepted[0] + self.fraction * self.step_taken)
 
     def _remember(self, gradient: Tensor) -> None:
@@ -86,9 +86,10 @@ class LBFGS(torch.optim.Optimizer):
             direction, slope = -gradient, -float(gradient.dot(gradient))
         length = float(direction.norm()) / pixels
         limit = (LONGEST_STEP if self.pairs else FIRST_STEP) * group["pixel_range"]
-        factor = min(1.0, limit / length) if self.pairs else (limit / length if length > 0 else 0.0)
-        self.step_taken = direction * (factor * group["lr"])
-        self.slope, self.fraction = slope * factor * group["lr"], 1.0
+        longest = limit / length if length > 0 else 0.0
+        factor = min(group["lr"], longest) if self.pairs else min(group["lr"], 1.0) * longest
+        self.step_taken = direction * factor
+        self.slope, self.fraction = slope * factor, 1.0
         self._place(self.accepted[0] + self.step_taken)
 
     def _direction(self, gradient: Tensor) -> Tensor:

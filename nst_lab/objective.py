@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nst_lab.catalog import short_names
 from nst_lab.config import Config
 from nst_lab.losses import squared_error, total_variation
 from nst_lab.style import STATISTICS, Measured
@@ -68,7 +69,7 @@ class Objective(nn.Module):
     Args:
         network: image -> activations by tap (`vgg.VGG19`).
         content: picture (1, 3, H, W) whose representation is the target; may be None if the content weight is 0.
-        styles: pictures by name, any sizes.
+        styles: pictures by name, any sizes; those of weight zero may be missing.
         config: a filled configuration.
     """
 
@@ -81,7 +82,8 @@ class Objective(nn.Module):
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
         self.style_layers = active_layers(layers.style, layers.style_weights, self.loss.style_weight)
         shares = style_shares(config.style.weights, self.blend) if self.style_layers else []
-        self.style_shares = {name: share for name, share in zip(styles, shares, strict=False) if share > 0}
+        names = short_names(config.style.images) if self.style_layers else []
+        self.style_shares = {name: share for name, share in zip(names, shares, strict=True) if share > 0}
         with torch.no_grad():
             self.content_targets = self._content_targets(content)
             self.style_targets = self._style_targets(styles)

@@ -49,7 +49,7 @@ class Recorder:
 
     def _describe(self, config: Config, inputs: Inputs) -> None:
         self.board.add_text("config", f"```yaml\n{OmegaConf.to_yaml(OmegaConf.create(to_settings(config)))}```")
-        images = [config.content.image, *config.style.images]
+        images = [config.content.image, *config.style.images, config.init.image]
         self.board.add_text("credits", "\n".join(f"- {catalog.credit(image)}" for image in images if image))
         content, styles, _ = at_scale(inputs, config, 1.0)
         if content is not None:
@@ -64,7 +64,8 @@ class Recorder:
         if step.last or step.evaluation == 1 or step.evaluation % self.every == 0:
             self._scalars(step, seconds)
         if step.last or step.evaluation in self.pictures:
-            self.board.add_image("result/picture", to_bytes(step.image), step.evaluation)
+            shown = step.picture if step.last else step.image  # the last picture is the result, as saved
+            self.board.add_image("result/picture", to_bytes(shown), step.evaluation)
 
     def _scalars(self, step: Step, seconds: float) -> None:
         losses = step.losses.to_floats()

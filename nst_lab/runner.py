@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from nst_lab import catalog, runs
+from nst_lab.checks import check_config
 from nst_lab.composition import to_settings
-from nst_lab.config import Config
+from nst_lab.config import Config, used_styles
 from nst_lab.errors import ImageError, UserError
 from nst_lab.images import image_size, load_image, save_image
 from nst_lab.objective import needed_taps
@@ -27,7 +28,7 @@ from nst_lab.progress import ProgressLine
 from nst_lab.recorder import Recorder, finite_or_none, peak_memory
 from nst_lab.synthesis import Inputs, Size, resolve_device, sizes_at, synthesise
 from nst_lab.vgg import build_network
-from nst_lab.weights import prepare_weights
+from nst_lab.weights import Weights, prepare_weights
 
 PACKAGES = ("nst_lab", "torch", "torchvision", "pillow", "hydra-core", "tensorboard")
 
@@ -63,6 +64,7 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
 
     Whatever is raised is also recorded in the manifest, with status `failed` or `interrupted`.
     """
+    check_config(config)
     device = resolve_device(config.device)
     identity = runs.identify(config)
     folder = runs.run_folder(config, identity)
@@ -72,7 +74,7 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
     manifest = _opening(config, identity, overrides, device)
     runs.write_manifest(folder, manifest)
     try:
-        _execute(config, folder, manifest, label or folder.name)
+        _execute(config, folder, manifest, identity, label or folder.name)
     except BaseException as error:
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
         manifest |= {"status": "interrupted" if interrupted else "failed", "end": _now()}
@@ -85,10 +87,11 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
     return Run(folder, runs.read_manifest(folder))
 
 
-def _execute(config: Config, folder: Path, manifest: dict[str, Any], label: str) -> None:
+def _execute(config: Config, folder: Path, manifest: dict[str, Any], identity: runs.Identity, label: str) -> None:
     inputs = load_inputs(config)
     model = config.model
-    weights = _shared_weights(model.weights, model.seed, model.normalized, model.means)
+    hashes = (identity.hashes["weights"], identity.hashes.get("means"))
+    weights = _shared_weights(hashes, model.weights, model.seed, model.normalized, model.means)
     manifest["unscaled_filters"] = weights.unscaled_filters
     network = build_network(config.model, weights, needed_taps(config), config.precision)
     step: Step | None = None
@@ -127,12 +130,18 @@ def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step
 
 def load_inputs(config: Config) -> Inputs:
     """Decode the pictures that a configuration names."""
-    names = catalog.short_names(config.style.images)
     return Inputs(
         content=None if config.content.image is None else load_image(config.content.image),
-        styles={name: load_image(image) for name, image in zip(names, config.style.images, strict=True)},
+        styles={name: load_image(image) for name, image in _needed_styles(config)},
         init=load_image(config.init.image) if config.init.kind == "file" else None,
     )
+
+
+def _needed_styles(config: Config) -> list[tuple[str, str]]:
+    """Short name and image of every style that the run depends on."""
+    images = config.style.images
+    styles = zip(catalog.short_names(images), images, used_styles(config), strict=True)
+    return [(name, image) for name, image, used in styles if used]
 
 
 def sizes_from_headers(config: Config, factor: float = 1.0) -> tuple[Size, dict[str, Size]]:
@@ -142,10 +151,9 @@ def sizes_from_headers(config: Config, factor: float = 1.0) -> tuple[Size, dict[
         ConfigError: a picture would be too small for the deepest tap.
         ImageError: a picture has no readable header.
     """
-    names = catalog.short_names(config.style.images)
     return sizes_at(
         None if config.content.image is None else image_size(config.content.image),
-        {name: image_size(image) for name, image in zip(names, config.style.images, strict=True)},
+        {name: image_size(image) for name, image in _needed_styles(config)},
         image_size(config.init.image) if config.init.kind == "file" else None,
         config,
         factor,
@@ -168,7 +176,7 @@ def check_sizes(config: Config) -> None:
 def _opening(config: Config, identity: runs.Identity, overrides: Sequence[str], device: torch.device) -> dict:
     settings = to_settings(config)
     convention_overrides = settings.pop("convention_overrides")
-    images = [image for image in (config.content.image, *config.style.images) if image]
+    images = [image for image in (config.content.image, *config.style.images, config.init.image) if image]
     return {
         "status": "running",
         "fingerprint": identity.fingerprint,
@@ -203,5 +211,10 @@ def _commit() -> str | None:
         return None
 
 
-# The weights of the last networks used, so that the cells of a sweep read them once per process.
-_shared_weights = lru_cache(maxsize=2)(prepare_weights)
+@lru_cache(maxsize=2)
+def _shared_weights(_hashes: tuple[str | None, ...], *source: Any) -> Weights:
+    """The weights of the last networks used, so that the cells of a sweep read them once per process.
+
+    The hashes of their files are part of the key: a file that is replaced is read again.
+    """
+    return prepare_weights(*source)

@@ -10,7 +10,7 @@ from typing import Any
 
 from nst_lab import catalog, weight_files
 from nst_lab.composition import to_settings
-from nst_lab.config import Config
+from nst_lab.config import Config, used_styles
 from nst_lab.errors import ConfigError
 
 RESULT_VERSION = 1  # raise it when the same settings begin to give another picture
@@ -28,7 +28,7 @@ NEUTRAL = {
     "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
 }  # fmt: skip
 
-STREAMS = ("metrics.jsonl", "events.out.tfevents.*")
+LEFT_BY_RUNS = ("metrics.jsonl", "events.out.tfevents.*", "result.png")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,10 @@ def identify(config: Config) -> Identity:
     """sha256 over `RESULT_VERSION`, the settings that determine the picture, and the bytes of images and weights."""
     hashes = {
         "content": _image_hash(config.content.image),
-        "styles": [_image_hash(image) for image in config.style.images],
+        "styles": [
+            _image_hash(image) if used else None
+            for image, used in zip(config.style.images, used_styles(config), strict=True)
+        ],
         "init": _image_hash(config.init.image) if config.init.kind == "file" else None,
         "weights": weight_files.identity(config.model.weights),
     }
@@ -76,7 +79,7 @@ def run_folder(config: Config, identity: Identity) -> Path:
     """`<out_dir>/<name>/<content>-<styles>-<convention>-<12 digits of the fingerprint>`."""
     content = catalog.short_names([config.content.image])[0] if config.content.image else "texture"
     styles = "+".join(catalog.short_names(config.style.images)) if config.loss.style_weight > 0 else "reconstruction"
-    readable = "-".join(re.sub(r"[^\w+.]+", "_", part)[:40].strip("._") for part in (content, styles))
+    readable = "-".join(re.sub(r"[^\w+.]+", "_", part)[:40].strip("._") for part in (content, styles)).strip("-")
     return Path(config.out_dir) / config.name / f"{readable}-{config.convention}-{identity.fingerprint[:12]}"
 
 
@@ -108,14 +111,14 @@ def is_completed(folder: Path, identity: Identity) -> bool:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Create the folder; the streams of an earlier, unfinished run go, so that no curve is drawn twice.
+    """Create the folder; what an earlier run left goes, so that no curve is drawn twice and no picture is stale.
 
     Raises:
         ConfigError: the folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for pattern in STREAMS:
+        for pattern in LEFT_BY_RUNS:
             for stream in folder.glob(pattern):
                 stream.unlink()
     except OSError as error:

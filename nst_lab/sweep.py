@@ -1,7 +1,7 @@
 """A list of cells: expand it, check it, drop what is completed, launch the rest with a Hydra launcher, sum it up."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from rich.table import Table
 from nst_lab import runs, seed_runs
 from nst_lab.composition import Cell, Composer, finish
 from nst_lab.errors import ConfigError
+
+# A picture of one's own takes the place of the declared sets that would only be overridden by it.
+OWN_PICTURE = {"content": "content.image", "style": "style.images"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
         [batch] = BasicSweeper.split_arguments(composer.parse([*fixed, *declared, *rest]), max_batch_size=None)
         for lines in map(seed_runs.expand, batch):
             cells.append(Cell(tuple(lines), finish(composer.load([*hydra_own, *lines]))))
+    if not cells:
+        raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
     return cells
 
 
@@ -65,7 +70,10 @@ def _values(override) -> list[str]:
 
 def _declared_sweep(composer: Composer, overrides: list[str], given: list[str]) -> list[str]:
     params = composer.load(overrides, RunMode.MULTIRUN).hydra.sweeper.get("params") or {}
-    return [f"{key}={value}" for key, value in params.items() if key not in given]
+    if not isinstance(params, Mapping):
+        raise ConfigError(f"hydra.sweeper.params={params}: expected keys with the values to sweep")
+    taken = {key for key in params if key in given or OWN_PICTURE.get(key) in given}
+    return [f"{key}={value}" for key, value in params.items() if key not in taken]
 
 
 def plan(cells: Sequence[Cell]) -> list[Planned]:
@@ -86,7 +94,10 @@ def launch(composer: Composer, planned: Sequence[Planned], hydra_overrides: Sequ
         return
     master = composer.load([*hydra_overrides, *pending[0].overrides], RunMode.MULTIRUN)
     context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
-    launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
+    try:
+        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
+    except Exception as error:  # whatever the constructor of a plugin does with what it was given
+        raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
     sweep_dir = Path(master.hydra.sweep.dir)
     try:
         sweep_dir.mkdir(parents=True, exist_ok=True)
@@ -100,15 +111,15 @@ def swept_keys(cells: Sequence[Cell]) -> list[str]:
     """The override keys whose values differ between cells, in the order of the command line."""
     values: dict[str, set[str]] = {}
     for cell in cells:
-        for key, value in split_overrides(cell).items():
+        for key, value in split_overrides(cell.overrides).items():
             values.setdefault(key, set()).add(value)
-    missing = {key for key in values for cell in cells if key not in split_overrides(cell)}
+    missing = {key for key in values for cell in cells if key not in split_overrides(cell.overrides)}
     return [key for key, found in values.items() if len(found) > 1 or key in missing]
 
 
-def split_overrides(cell: Cell) -> dict[str, str]:
-    """Key -> value of a cell's overrides, as text; numbers in their shortest form (Hydra writes 1e6 as 1000000.0)."""
-    pairs = (line.partition("=")[::2] for line in cell.overrides)
+def split_overrides(overrides: Sequence[str]) -> dict[str, str]:
+    """Key -> value of overrides, as text; numbers in their shortest form (Hydra writes 1e6 as 1000000.0)."""
+    pairs = (line.partition("=")[::2] for line in overrides)
     return {key.lstrip("+"): _shortest(value) for key, value in pairs}
 
 
@@ -119,9 +130,9 @@ def _shortest(text: str) -> str:
         return text
 
 
-def label(cell: Cell, keys: Sequence[str]) -> str:
+def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
     """What tells a cell from the others: its values of the swept keys."""
-    values = split_overrides(cell)
+    values = split_overrides(overrides)
     return ", ".join(f"{key}={values[key]}" for key in keys if key in values)
 
 
@@ -138,15 +149,24 @@ def print_summary(planned: Sequence[Planned]) -> int:
             status = 1
         total = (manifest.get("losses") or {}).get("total")
         table.add_row(
-            label(item.cell, keys) or item.folder.name,
+            label(item.cell.overrides, keys) or item.folder.name,
             state + earlier,
             str(manifest.get("evaluations", "")),
             "" if total is None else f"{total:.4g}",
             f"{manifest.get('seconds', 0):.0f}",
         )
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
     for item in planned:
         manifest = runs.read_manifest(item.folder) or {}
-        if manifest.get("status") == "failed":
-            print(f"failed: {label(item.cell, keys) or item.folder.name}: {manifest['error']}", file=sys.stderr)
+        if manifest.get("status") == "failed" and len(planned) > 1:
+            name = label(item.cell.overrides, keys) or item.folder.name
+            print(f"failed: {name}: {manifest['error']}", file=sys.stderr)
     return status
+
+
+def print_table(table: Table) -> None:
+    """To the terminal at its width; in full where the output is piped."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 500
+    console.print(table)

@@ -14,7 +14,8 @@ from torch import Tensor
 from nst_lab.architecture import layers_up_to
 from nst_lab.averaging import resize_moments
 from nst_lab.catalog import short_names
-from nst_lab.config import Config, Scale
+from nst_lab.checks import check_config
+from nst_lab.config import Config, Scale, used_styles
 from nst_lab.errors import ConfigError
 from nst_lab.images import resize, target_size
 from nst_lab.initial import initial_image
@@ -69,11 +70,10 @@ def transfer(
     Raises:
         ConfigError: pictures and configuration do not fit together.
     """
-    names = short_names(config.style.images)
-    if len(styles) != len(names):
-        raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
+    check_config(config)
+    inputs = _checked_inputs(content, styles, init, config)
     started, history = time.perf_counter(), []
-    for step in synthesise(Inputs(content, dict(zip(names, styles, strict=True)), init), config):
+    for step in synthesise(inputs, config):
         history.append(step.losses.total.item())
         if on_step:
             on_step(replace(step, image=step.image.clone()))  # a watcher may do with its picture what it likes
@@ -87,6 +87,36 @@ def transfer(
     )
 
 
+def _checked_inputs(
+    content: Tensor | None, styles: Sequence[Tensor], init: Tensor | None, config: Config
+) -> Inputs:
+    names = short_names(config.style.images)
+    if len(styles) != len(names):
+        raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
+    pictures = {"content": content, "init": init, **{f"style {n}": s for n, s in zip(names, styles, strict=True)}}
+    for name, picture in pictures.items():
+        if picture is not None:
+            _check_picture(name, picture)
+    if content is None and (config.loss.content_weight > 0 or config.init.kind in ("content", "mix")):
+        raise ConfigError("content is None while loss.content_weight > 0 or the start is made from it")
+    if init is None and config.init.kind == "file":
+        raise ConfigError("init is None while init.kind=file")
+    used = zip(names, styles, used_styles(config), strict=True)
+    kept = {name: style.detach() for name, style, needed in used if needed}
+    content, init = (None if picture is None else picture.detach() for picture in (content, init))
+    return Inputs(content, kept, init)
+
+
+def _check_picture(name: str, picture: Tensor) -> None:
+    expected = "a float32 tensor (1, 3, H, W) with values in [0, 1], as nst_lab.load_image gives"
+    if not isinstance(picture, Tensor):
+        raise ConfigError(f"{name} is a {type(picture).__name__}, expected {expected}")
+    if picture.dtype != torch.float32 or picture.dim() != 4 or picture.shape[:2] != (1, 3):
+        raise ConfigError(f"{name} is {picture.dtype} {tuple(picture.shape)}, expected {expected}")
+    if not (picture.min() >= 0 and picture.max() <= 1):
+        raise ConfigError(f"{name} has values from {picture.min():g} to {picture.max():g}, expected {expected}")
+
+
 def synthesise(inputs: Inputs, config: Config, network: VGG19 | None = None) -> Iterator[Step]:
     """Run the coarse-to-fine schedule of `config`, yielding one `Step` per closure evaluation.
 
@@ -95,9 +125,7 @@ def synthesise(inputs: Inputs, config: Config, network: VGG19 | None = None) -> 
     between runs.
     """
     device = resolve_device(config.device)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    with _precision(config.precision):
+    with _numerics(config):
         if network is None:
             model = config.model
             weights = prepare_weights(model.weights, model.seed, model.normalized, model.means)
@@ -210,11 +238,14 @@ def split_budget(evaluations: int, scales: Sequence[Scale]) -> list[int]:
 
 
 @contextmanager
-def _precision(precision: str):
-    """TF32 only where asked for: it changes losses by about 1e-3. The previous setting comes back."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+def _numerics(config: Config) -> Iterator[None]:
+    """Threads as asked for, and TF32 only where asked for, since it changes losses by about 1e-3; then as before."""
+    matmul, cudnn, threads = torch.backends.cuda.matmul, torch.backends.cudnn, torch.get_num_threads()
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = config.precision == "tf32"
+    torch.set_num_threads(config.threads or threads)
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+        torch.set_num_threads(threads)

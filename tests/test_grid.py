@@ -20,7 +20,7 @@ def test_swept_keys_are_those_that_differ_in_order():
     overrides = ("seed=3", "style=mosaic,ink_wash", "loss.content_weight=1e6,1e7", "init=noise")
     cells = [item.cell for item in sweep(*overrides)]
     assert swept_keys(cells) == ["style", "loss.content_weight"]
-    assert [split_overrides(cell)["loss.content_weight"] for cell in cells] == ["1e6", "1e7", "1e6", "1e7"]
+    assert [split_overrides(cell.overrides)["loss.content_weight"] for cell in cells] == ["1e6", "1e7", "1e6", "1e7"]
 
 
 def test_a_grid_has_a_row_and_a_column_for_every_value_and_marks_what_is_missing(here):
