@@ -137,3 +137,23 @@ def test_gradient_of_the_squared_error(reduction: str) -> None:
 def test_gradient_of_the_total_variation(form: str, reduction: str) -> None:
     image = random_features(3, 4, 5, 0).requires_grad_()  # no two neighbours are equal, so |d| is smooth here
     assert torch.autograd.gradcheck(lambda x: total_variation(x, form, reduction), image)
+
+
+def test_the_nine_point_form_by_its_stencil() -> None:
+    """⅔ of each straight and ⅙ of each diagonal difference; the border's replicas add to the diagonals."""
+    spot = torch.zeros(1, 1, 5, 5, dtype=torch.float64)
+    spot[0, 0, 2, 2] = 3.0
+    assert total_variation(spot, "nine_point", "sum").item() == pytest.approx(9 * (4 * 2 / 3 + 4 / 6))
+    assert total_variation(torch.full((1, 3, 4, 6), 0.7), "nine_point", "mean").item() == 0
+    corner = torch.zeros(1, 1, 2, 2, dtype=torch.float64)
+    corner[0, 0, 0, 0] = 1.0
+    # Of the diagonals one lies inside and four join the corner, or a replica of it, to another pixel's replica.
+    assert total_variation(corner, "nine_point", "sum").item() == pytest.approx(2 * 2 / 3 + 5 / 6)
+
+
+def test_the_squared_gradient_form_takes_pairs_where_both_neighbours_exist() -> None:
+    image = torch.arange(12, dtype=torch.float64).view(1, 1, 3, 4).square()
+    block = image[..., :-1, :-1]
+    right, lower = image[..., :-1, 1:] - block, image[..., 1:, :-1] - block
+    expected = (right.square() + lower.square()).sum().item() / 2
+    assert total_variation(image, "squared_gradient", "sum").item() == pytest.approx(expected)
