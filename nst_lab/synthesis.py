@@ -155,14 +155,15 @@ def at_scale(
     style_size = max(1, round((config.style.size or config.size) * factor))
     styles = {name: _sized_style(style, style_size, config) for name, style in inputs.styles.items()}
     _check_deepest_tap({"the result": size} | {n: tuple(s.shape[-2:]) for n, s in styles.items()}, config)
-    return None if inputs.content is None else resize(inputs.content, *size), styles, size
+    content = None if inputs.content is None else resize(inputs.content, *size, resampling=config.resampling)
+    return content, styles, size
 
 
 def _sized_style(style: Tensor, size: int, config: Config) -> Tensor:
     own = tuple(style.shape[-2:])
     wanted = target_size(*own, size, config.size_rule)
     enlarged = wanted[0] >= own[0] and wanted[1] >= own[1]
-    return style if enlarged and not config.style.upscale else resize(style, *wanted)
+    return style if enlarged and not config.style.upscale else resize(style, *wanted, resampling=config.resampling)
 
 
 def _check_deepest_tap(sizes: dict[str, tuple[int, int]], config: Config) -> None:
@@ -183,8 +184,14 @@ def _check_deepest_tap(sizes: dict[str, tuple[int, int]], config: Config) -> Non
 def _start(inputs: Inputs, config: Config, size: tuple[int, int]) -> Tensor:
     style = next(iter(inputs.styles.values()), None)
     return initial_image(
-        config.init, config.seed, *size, content=inputs.content, style=style, file=inputs.init,
+        config.init,
+        config.seed,
+        *size,
+        content=inputs.content,
+        style=style,
+        file=inputs.init,
         input_mean=config.model.mean,
+        resampling=config.resampling,
     )
 
 
