@@ -192,6 +192,7 @@ class Config:
     convention: str = _key()
     size: int = _at_least(1)
     size_rule: str | None = _one_of("longer", "shorter", "height", "area", "exact")
+    resampling: str | None = _one_of("bicubic", "bilinear")
     seed: int = _between(0, 2**63 - 1)
     device: str = _device()
     precision: str = _one_of("fp32", "tf32", "bf16")

@@ -107,15 +107,15 @@ def target_size(height: int, width: int, size: int, rule: str) -> tuple[int, int
     return max(1, round(height * size / reference)), max(1, round(width * size / reference))
 
 
-def resize(image: Tensor, height: int, width: int, *, clip: bool = True) -> Tensor:
-    """Antialiased bicubic resizing; the identity at the same size.
+def resize(image: Tensor, height: int, width: int, *, clip: bool = True, resampling: str = "bicubic") -> Tensor:
+    """Antialiased resizing, `bicubic` or `bilinear`; the identity at the same size.
 
     Bicubic interpolation overshoots at edges, so the result is clipped to [0, 1] unless the picture itself is one of
     an optimisation and may lie outside.
     """
     if image.shape[-2:] == (height, width):
         return image
-    resized = F.interpolate(image, (height, width), mode="bicubic", antialias=True)
+    resized = F.interpolate(image, (height, width), mode=resampling, antialias=True)
     return resized.clamp(0, 1) if clip else resized
 
 

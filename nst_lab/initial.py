@@ -38,18 +38,19 @@ def initial_image(
     style: Tensor | None,
     file: Tensor | None,
     input_mean: Sequence[float] = (0.0, 0.0, 0.0),
+    resampling: str = "bicubic",
 ) -> Tensor:
     """The start (1, 3, H, W) that `init.kind` names.
 
-    `content`, `style` (the first style) and `file` are resized to H x W, whatever their aspect; `gray` is 0.5;
-    `mix` is (1 - m)·content + m·noise (Gatys et al.'s noise ratio), m being `init.mix`.
+    `content`, `style` (the first style) and `file` are resized to H x W by `resampling`, whatever their aspect; `gray`
+    is 0.5; `mix` is (1 - m)·content + m·noise (Gatys et al.'s noise ratio), m being `init.mix`.
     """
     if init.kind == "noise":
         return noise_image(height, width, init, seed, input_mean)
     if init.kind == "gray":
         return torch.full((1, 3, height, width), 0.5)
     source = {"content": content, "mix": content, "style": style, "file": file}[init.kind]
-    picture = resize(source, height, width)
+    picture = resize(source, height, width, resampling=resampling)
     if init.kind == "mix":
         return torch.lerp(picture, noise_image(height, width, init, seed, input_mean), init.mix)
     return picture.clone()

@@ -24,8 +24,8 @@ STOOD_FOR = {
 }  # fmt: skip
 # Keys younger than the fingerprints of runs that exist: left out at the value that changes nothing.
 NEUTRAL = {
-    "style.upscale": True, "loss.w2_sqrt": "exact", "loss.w2_eps": 1e-4, "loss.tv_factor": 1, "loss.tv_range": 1,
-    "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
+    "resampling": "bicubic", "style.upscale": True, "loss.w2_sqrt": "exact", "loss.w2_eps": 1e-4, "loss.tv_factor": 1,
+    "loss.tv_range": 1, "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
 }  # fmt: skip
 
 LEFT_BY_RUNS = ("metrics.jsonl", "events.out.tfevents.*", "result.png")

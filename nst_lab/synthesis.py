@@ -200,8 +200,9 @@ def at_scale(inputs: Inputs, config: Config, factor: float) -> tuple[Tensor | No
     content, init = (None if image is None else tuple(image.shape[-2:]) for image in (inputs.content, inputs.init))
     originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()}
     size, styled = sizes_at(content, originals, init, config, factor)
-    styles = {name: resize(style, *styled[name]) for name, style in inputs.styles.items()}
-    return None if inputs.content is None else resize(inputs.content, *size), styles, size
+    styles = {name: resize(own, *styled[name], resampling=config.resampling) for name, own in inputs.styles.items()}
+    picture = None if content is None else resize(inputs.content, *size, resampling=config.resampling)
+    return picture, styles, size
 
 
 def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
@@ -222,8 +223,14 @@ def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
 def _start(inputs: Inputs, config: Config, size: Size) -> Tensor:
     style = next(iter(inputs.styles.values()), None)
     return initial_image(
-        config.init, config.seed, *size, content=inputs.content, style=style, file=inputs.init,
+        config.init,
+        config.seed,
+        *size,
+        content=inputs.content,
+        style=style,
+        file=inputs.init,
         input_mean=config.model.mean,
+        resampling=config.resampling,
     )
 
 

@@ -117,7 +117,7 @@ def test_a_dry_run_tells_the_cost_and_runs_nothing(here, capsys):
 def test_help_lists_groups_and_keys(nst_lab_command):
     done = nst_lab_command("--help")
     assert done.returncode == 0
-    for word in ("nst-lab", "convention: crowson, gatys", "experiment:", "quickstart", "style_weight"):
+    for word in ("nst-lab", "convention: crowson, gatys,", "experiment:", "quickstart", "style_weight"):
         assert word in done.stdout
 
 

@@ -18,8 +18,10 @@ def run(*overrides):
     return nst_lab.transfer(pictures[0], pictures[1:], nst_lab.compose([*BASE, *overrides]))
 
 
-def test_the_first_evaluation_agrees_with_the_cpu_term_by_term():
-    cpu, cuda = (run(f"device={device}", "optimizer.evaluations=1").losses["terms"] for device in ("cpu", "cuda"))
+@pytest.mark.parametrize("statistic", ["gram", "w2"])
+def test_the_first_evaluation_agrees_with_the_cpu_term_by_term(statistic):
+    overrides = ("optimizer.evaluations=1", f"loss.statistic={statistic}")
+    cpu, cuda = (run(f"device={device}", *overrides).losses["terms"] for device in ("cpu", "cuda"))
     assert cuda == pytest.approx(cpu, rel=1e-4)
 
 

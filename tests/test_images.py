@@ -242,6 +242,17 @@ def test_resizing_keeps_constants_and_clips_overshoots_only_if_asked() -> None:
     assert torch.equal(resize(edge, 20, 20), overshooting.clamp(0, 1))
 
 
+@pytest.mark.parametrize("resampling", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("size", [(20, 31), (90, 70)])
+def test_resampling_is_pillows(resampling: str, size: tuple[int, int]) -> None:
+    image = torch.rand(1, 3, 57, 64, generator=torch.Generator().manual_seed(0))
+    planes = [Image.fromarray(plane.numpy(), "F") for plane in image[0]]
+    filters = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+    resized = [numpy.asarray(plane.resize(size[::-1], filters[resampling])) for plane in planes]
+    expected = torch.from_numpy(numpy.stack(resized))[None]
+    torch.testing.assert_close(resize(image, *size, resampling=resampling, clip=False), expected, rtol=0, atol=1e-4)
+
+
 def test_reducing_averages_instead_of_dropping_pixels() -> None:
     stripes = (torch.arange(64) % 2).float().expand(1, 3, 64, 64)
     torch.testing.assert_close(resize(stripes, 8, 8)[..., 2:6, 2:6], torch.full((1, 3, 4, 4), 0.5), rtol=0, atol=0.02)

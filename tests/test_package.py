@@ -38,7 +38,8 @@ def installed(wheel, tmp_path_factory) -> Path:
 def test_the_wheel_carries_configurations_and_assets(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for name in ("conf/config.yaml", "conf/convention/gatys.yaml", "conf/experiment/quickstart.yaml"):
+    experiments = ("conf/experiment/quickstart.yaml", "conf/experiment/peers/seed.yaml")
+    for name in ("conf/config.yaml", "conf/convention/gatys.yaml", *experiments):
         assert f"nst_lab/{name}" in names
     for name in ("catalog.yaml", "vgg19_mean_activations.json", "paintings/starry_strokes.png"):
         assert f"nst_lab/assets/{name}" in names

@@ -87,6 +87,20 @@ def test_the_manifest_says_what_made_the_picture(finished):
     assert {"convention", "content", "style", "layers", "loss", "seed"} <= set(settings)
 
 
+def test_the_manifest_lists_what_differs_from_the_convention(here):
+    manifest = json.loads((run().folder / "manifest.json").read_text())
+    changed = ["layers.content", "layers.style", "model.weights", "model.normalized"]
+    assert sorted(manifest["convention_overrides"]) == sorted(changed)
+    assert manifest["config"]["convention"] == "gatys"
+
+
+def test_later_keys_leave_the_fingerprint_of_earlier_runs_as_it_was():
+    flat = runs._flat(runs.picture_settings(nst_lab.compose([])))
+    assert not set(runs.NEUTRAL) & set(flat)
+    for key, value in runs.NEUTRAL.items():
+        assert runs._flat({key: value}) == {}
+
+
 def test_the_same_settings_give_the_same_bytes_whatever_is_logged(here):
     first = run("init=noise", "name=a")
     second = run("init=noise", "name=b", "log.every=3", "log.images=0")
@@ -114,6 +128,10 @@ def test_log_every_keeps_first_and_last(here):
         ("device=cpu", True),
         ("name=other", True),
         ("size_rule=longer", True),
+        ("loss.tv_range=255", False),
+        ("resampling=bilinear", False),
+        ("optimizer.averaging=0.5", False),
+        ("style.profile=uniform", True),  # one style has the same weight by either
         ("layers.style_weights=[0.5,0.5]", True),
     ],
 )
