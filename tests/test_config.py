@@ -62,7 +62,7 @@ MISTAKES = {
     "device=gpu": ("device=gpu", "cuda"),
     "precision=fp16": ("precision=fp16", "fp32, tf32, bf16"),
     "seed=1.5": ("seed=1.5", "a whole number"),
-    "seed=-1": ("seed=-1", "at least 0"),
+    "seed=-1": ("seed=-1", "from 0 to"),
     "dry_run=maybe": ("dry_run=maybe", "true or false"),
     "name=a/b": ("name=a/b", "without slashes"),
     "name=..": ("name=..", "folder name"),
