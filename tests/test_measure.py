@@ -12,7 +12,7 @@ from nst_lab.errors import ConfigError, WeightsError
 from nst_lab.images import resize
 from nst_lab.measure import command, mean_activations, measuring_network, reduced
 from nst_lab.weight_files import CAFFE_SHA256, read_means
-from nst_lab.weights import load_weights, prepare_weights
+from nst_lab.weights import load_weights, normalize, prepare_weights
 
 SIZES = {"chelsea": (64, 96), "astronaut": (72, 48), "coffee": (160, 40)}
 
@@ -119,3 +119,17 @@ def test_what_is_wrong_is_one_line_and_exit_status_two(photographs, arguments, w
     assert told.startswith("nst-measure: ")
     assert told.count("\n") == 1
     assert what in told
+
+
+def test_a_filter_that_is_never_active_stays_unscaled_and_is_counted():
+    random_weights = load_weights("random", 3)
+    means = {name: [2.0] * LAYERS[name].channels for name in CONVOLUTIONS}
+    means["conv1_1"][3] = 0.0
+    means["conv5_4"] = [0.0] * 512
+    scaled = normalize(random_weights, means)
+    assert scaled.unscaled_filters == 1 + 512
+    first = random_weights.kernels["conv1_1"].weight, scaled.kernels["conv1_1"].weight
+    torch.testing.assert_close(first[1][3], first[0][3])
+    torch.testing.assert_close(first[1][4], first[0][4] / 2)
+    for kernel in scaled.kernels.values():
+        assert kernel.weight.isfinite().all()

@@ -20,7 +20,7 @@ from torch import Tensor
 from nst_lab.architecture import CONVOLUTIONS, LAYERS
 from nst_lab.errors import WeightsError
 from nst_lab.weight_files import CAFFE_SHA256, caffe_file, identity, torchvision_file
-from nst_lab.weights import Weights, load_weights, normalize, prepare_weights
+from nst_lab.weights import Weights, load_weights, prepare_weights
 
 FORMATS: dict[str, Callable[[dict[str, Tensor], Path], None]] = {
     ".pth": lambda tensors, path: torch.save(tensors, path),
@@ -197,19 +197,6 @@ def test_normalising_other_weights_than_the_measured_ones_is_refused_and_names_t
     message = refusal(prepare_weights, "random", 0, True)
     for part in ("model.normalized=true", "nst-measure FOLDER --weights random", "model.normalized=false"):
         assert part in message
-
-
-def test_a_filter_that_is_never_active_stays_unscaled_and_is_counted(random_weights: Weights) -> None:
-    means = {name: [2.0] * LAYERS[name].channels for name in CONVOLUTIONS}
-    means["conv1_1"][3] = 0.0
-    means["conv5_4"] = [0.0] * 512
-    scaled = normalize(random_weights, means)
-    assert scaled.unscaled_filters == 1 + 512
-    first = random_weights.kernels["conv1_1"].weight, scaled.kernels["conv1_1"].weight
-    torch.testing.assert_close(first[1][3], first[0][3])
-    torch.testing.assert_close(first[1][4], first[0][4] / 2)
-    for kernel in scaled.kernels.values():
-        assert kernel.weight.isfinite().all()
 
 
 def test_normalising_stays_finite_and_counts_the_silent_filters() -> None:
