@@ -89,9 +89,7 @@ def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
         settings = OmegaConf.create(to_settings(cell.config))
         if package is not None:
             check_key(package)
-            settings = OmegaConf.masked_copy(settings, package) if package in settings else OmegaConf.create(
-                {package: OmegaConf.select(settings, package)}
-            )  # fmt: skip
+            settings = OmegaConf.create({package: OmegaConf.select(settings, package)})
         if len(cells) > 1:
             print(f"--- # {index}: {' '.join(cell.overrides)}")
         print(OmegaConf.to_yaml(settings), end="")
@@ -111,12 +109,11 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
 
         print_estimate(planned)
         return 0
-    hydra_overrides = [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
     keys = sweep.swept_keys(cells)
     pending = sum(not item.completed for item in planned)
     if len(planned) > 1:
         print(f"{len(planned)} runs, {len(planned) - pending} of them completed earlier")
-    sweep.launch(composer, planned, hydra_overrides, partial(task, keys=keys, total=pending))
+    sweep.launch(composer, planned, overrides, partial(task, keys=keys, total=pending))
     status = sweep.print_summary(planned)
     _print_where(planned)
     return status

@@ -42,7 +42,7 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
         ConfigError: at the first cell that is wrong.
     """
     parsed = composer.parse(list(overrides))
-    hydra_own = [o.input_line for o in parsed if o.key_or_group.startswith(("hydra.", "hydra/"))]
+    hydra_own = _hydras_own(overrides)
     task = [o for o in parsed if o.input_line not in hydra_own]
     experiments = [o for o in task if o.key_or_group == "experiment"]
     choices = [line for o in experiments for line in _values(o)] or [None]
@@ -60,6 +60,11 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
     if not cells:
         raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
     return cells
+
+
+def _hydras_own(overrides: Sequence[str]) -> list[str]:
+    """The overrides that configure Hydra (its launcher, its folders) and not a run."""
+    return [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
 def _values(override) -> list[str]:
@@ -87,12 +92,12 @@ def plan(cells: Sequence[Cell]) -> list[Planned]:
     return list(planned.values())
 
 
-def launch(composer: Composer, planned: Sequence[Planned], hydra_overrides: Sequence[str], task: TaskFunction) -> None:
-    """Run the cells that are not completed with the configured Hydra launcher."""
+def launch(composer: Composer, planned: Sequence[Planned], overrides: Sequence[str], task: TaskFunction) -> None:
+    """Run the cells that are not completed with the Hydra launcher that the command line's `overrides` configure."""
     pending = [item.cell for item in planned if not item.completed]
     if not pending:
         return
-    master = composer.load([*hydra_overrides, *pending[0].overrides], RunMode.MULTIRUN)
+    master = composer.load([*_hydras_own(overrides), *pending[0].overrides], RunMode.MULTIRUN)
     context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
     try:
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
