@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from nst_lab import catalog, weight_files
+from nst_lab.claims import Claim, Watch
 from nst_lab.composition import to_settings
 from nst_lab.config import Config, used_styles
 from nst_lab.errors import ConfigError
 
 RESULT_VERSION = 1  # raise it when the same settings begin to give another picture
 
+MANIFEST = "manifest.json"
+RESULT = "result.png"
+
 # Keys about where and how a run is made, not about its picture.
-HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log", "convention_overrides")
+HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log", "runner", "convention_overrides")
 # Keys that a hash of their bytes, or the weights that follow from them, stand for.
 STOOD_FOR = {
     "convention", "content.image", "style.images", "init.image", "model.weights", "model.means",
@@ -27,8 +31,6 @@ NEUTRAL = {
     "resampling": "bicubic", "style.upscale": True, "loss.w2_sqrt": "exact", "loss.w2_eps": 1e-4, "loss.tv_factor": 1,
     "loss.tv_range": 1, "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
 }  # fmt: skip
-
-LEFT_BY_RUNS = ("metrics.jsonl", "events.out.tfevents.*", "result.png")
 
 
 @dataclass(frozen=True)
@@ -83,20 +85,34 @@ def run_folder(config: Config, identity: Identity) -> Path:
     return Path(config.out_dir) / config.name / f"{readable}-{config.convention}-{identity.fingerprint[:12]}"
 
 
+def state(folder: Path, identity: Identity, watch: Watch) -> str:
+    """What has become of a run.
+
+    `held` by a living process, `completed`, `failed`, `interrupted` (it wrote a checkpoint and left), `killed` (it left
+    without a word) or `new`.
+    """
+    if watch.judge(folder)[1] is not None:
+        return "held"
+    if is_completed(folder, identity):
+        return "completed"
+    status = (read_manifest(folder) or {}).get("status")
+    return {"failed": "failed", "interrupted": "interrupted", "running": "killed"}.get(status, "new")
+
+
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a run folder; None where there is none or it cannot be read."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) else None
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Replace the manifest in one step, so that a reader never sees half of one."""
-    temporary = folder / ".manifest.partial.json"
+def write_manifest(claim: Claim, manifest: dict[str, Any]) -> None:
+    """Replace the manifest of a claimed folder in one step, so that a reader never sees half of one."""
+    temporary = claim.folder / ".manifest.partial.json"
     temporary.write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n")
-    temporary.replace(folder / "manifest.json")
+    claim.replace(temporary, MANIFEST)
 
 
 def is_completed(folder: Path, identity: Identity) -> bool:
@@ -106,21 +122,18 @@ def is_completed(folder: Path, identity: Identity) -> bool:
         manifest is not None
         and manifest.get("status") == "completed"
         and manifest.get("fingerprint") == identity.fingerprint
-        and (folder / "result.png").is_file()
+        and (folder / RESULT).is_file()
     )
 
 
-def prepare_folder(folder: Path) -> None:
-    """Create the folder; what an earlier run left goes, so that no curve is drawn twice and no picture is stale.
+def create_folder(folder: Path) -> None:
+    """Create a run folder if it is not there.
 
     Raises:
-        ConfigError: the folder cannot be created or written.
+        ConfigError: it cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for pattern in LEFT_BY_RUNS:
-            for stream in folder.glob(pattern):
-                stream.unlink()
     except OSError as error:
         raise ConfigError(f"out_dir: {folder} cannot be written ({error.strerror})") from error
     if not os.access(folder, os.W_OK):
