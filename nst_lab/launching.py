@@ -20,6 +20,8 @@ from nst_lab.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch
 from nst_lab.composition import Composer, finish
 from nst_lab.config import Config
 from nst_lab.errors import ConfigError
+from nst_lab.interruption import Farewell
+from nst_lab.processes import alive
 from nst_lab.sweep import Planned, hydras_own, label, swept_keys
 
 IN_THIS_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -48,7 +50,7 @@ def launch(composer: Composer, planned: Sequence[Planned], overrides: Sequence[s
     """Run all cells that are not completed with the Hydra launcher that the command line's `overrides` configure.
 
     Free cells first; then cells that other launches hold are waited for, and those of dead ones taken over. A cell is
-    attempted once in a launch: what became of it is in its manifest.
+    attempted once in a launch, or twice if its process was killed; what became of it is in its manifest.
     """
     pending = [item for item in planned if not item.completed]
     if pending:
@@ -74,7 +76,7 @@ class _Sweep:
             {key: value for key, value in os.environ.items() if key.startswith("NST_LAB_")},
             threads,
         )
-        self.before = {item.folder: _last_launch(item.folder) for item in pending}
+        self.before = {item.folder: _launches(item.folder) for item in pending}
         self._record()
 
     def _compose(self, own: Sequence[str]) -> DictConfig:
@@ -93,10 +95,12 @@ class _Sweep:
         while True:
             states = {item.folder: self._state(item) for item in self.pending}
             free = [item for item in self.pending if states[item.folder] == "free"]
+            killed = [item for item in self.pending if states[item.folder] == "killed"]
             held = {folder for folder, state in states.items() if state == "held"}
-            if free:
-                error = self._launch(free)
-                if all(self._state(item) == "free" for item in free):
+            if free or killed:
+                batch = free or killed[:1]  # what was killed goes alone: it may be what brought the others down
+                error = self._launch(batch, done=list(states.values()).count("settled"))
+                if [self._state(item) for item in batch] == [states[item.folder] for item in batch]:
                     print(f"nst-lab: hydra.launcher: {error or 'no run was started'}", file=sys.stderr)
                     return
             elif held:
@@ -108,15 +112,19 @@ class _Sweep:
                 return
 
     def _state(self, item: Planned) -> str:
-        """`held` by another process, `settled`, or `free`: still to be attempted by this launch."""
-        state, last = runs.state(item.folder, item.identity, self.watch), _last_launch(item.folder)
+        """What is left to do for a cell.
+
+        `free`: to be attempted by this launch; `killed`: attempted, but the process died, and may try once more;
+        `held` by another process; `settled`.
+        """
+        state, launches = runs.state(item.folder, item.identity, self.watch), _launches(item.folder)
         if state == "held":
             return "held"
-        if last == self.launch.name:
-            if state == "killed":
+        if self.launch.name in launches:
+            if state == "killed" and launches.count(self.launch.name) > 1:
                 self._tell_killed(item)
-            return "settled"
-        tried_elsewhere = state == "failed" and last != self.before[item.folder]
+            return "killed" if state == "killed" and launches.count(self.launch.name) == 1 else "settled"
+        tried_elsewhere = state == "failed" and launches != self.before[item.folder]
         done = state == "completed" and not item.cell.config.force
         return "settled" if done or tried_elsewhere else "free"
 
@@ -130,10 +138,10 @@ class _Sweep:
         except (HeldError, ClaimLostError):
             return  # somebody else goes on with it
 
-    def _launch(self, items: Sequence[Planned]) -> str | None:
-        """One pass over free cells; the error of a launcher that gave up."""
+    def _launch(self, items: Sequence[Planned], done: int) -> str | None:
+        """One pass over free cells, `done` others being settled; the error of a launcher that gave up."""
         if self.master.hydra.launcher._target_ == IN_THIS_PROCESS:
-            for index, item in enumerate(items):
+            for index, item in enumerate(items, done):
                 attempt(item.cell.config, item.cell.overrides, self.launch, index)
             return None
         context = HydraContext(config_loader=self.composer.loader, callbacks=Callbacks(self.master))
@@ -143,19 +151,28 @@ class _Sweep:
             )
         except Exception as error:  # whatever the constructor of a plugin does with what it was given
             raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
+        if self.master.hydra.launcher.get("submitit_folder"):
+            print(f"the jobs write to {Path(self.master.hydra.sweep.dir) / 'submitit'}")
         size = self.master.hydra.sweeper.get("max_batch_size") or self.at_once or len(items)
         for start in range(0, len(items), size):
             batch = [list(item.cell.overrides) for item in items[start : start + size]]
             try:
-                launcher.launch(batch, initial_job_idx=start)
+                with Farewell(self._workers):
+                    launcher.launch(batch, initial_job_idx=done + start)
             except Exception as error:  # a lost worker, in the words of the plugin; manifests tell what became of runs
                 return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
         return None
 
+    def _workers(self) -> list[int]:
+        """The processes on this machine that make runs for this launch."""
+        owners = [self.watch.judge(item.folder)[1] for item in self.pending]
+        ours = [owner.process for owner in owners if owner and owner.launch == self.launch.name]
+        return [process.pid for process in ours if alive(process)]
 
-def _last_launch(folder: Path) -> str | None:
-    attempts = (runs.read_manifest(folder) or {}).get("attempts") or [{}]
-    return attempts[-1].get("launch")
+
+def _launches(folder: Path) -> list[str]:
+    """The launches that attempted a run, in their order."""
+    return [attempt.get("launch") for attempt in (runs.read_manifest(folder) or {}).get("attempts", [])]
 
 
 def _quoted(text: str) -> str:

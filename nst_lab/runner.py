@@ -92,7 +92,7 @@ class _Attempt:
     def __init__(self, config: Config, identity: runs.Identity, claim: Claim, overrides: Sequence[str]):
         self.config, self.identity, self.claim, self.folder = config, identity, claim, claim.folder
         self.resumed = None if config.force else checkpoint.read(self.folder, identity.fingerprint)
-        earlier = (self.resumed and runs.read_manifest(self.folder)) or {}
+        earlier = runs.read_manifest(self.folder) or {}
         attempt = {
             "launch": claim.owner.launch,
             "host": claim.owner.process.host,
@@ -101,7 +101,7 @@ class _Attempt:
             "after_evaluation": self.resumed["evaluation"] if self.resumed else 0,
         }
         self.manifest = _opening(config, identity, overrides) | {
-            "start": earlier.get("start", attempt["start"]),
+            "start": earlier.get("start", attempt["start"]) if self.resumed else attempt["start"],
             "attempts": [*earlier.get("attempts", []), attempt],
         }
 
