@@ -10,8 +10,6 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a scheduler's notice is an interruption like Ctrl-C
-
-
 SAME_SECONDS = 2.0  # within these, signals are of one interruption: a terminal's and its launcher's, or a scheduler's
 FAREWELL_SECONDS = 60.0  # that workers are given to end their evaluation and to write a checkpoint
 
@@ -67,8 +65,7 @@ class Farewell:
     def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
         self.__exit__()  # a second interruption does not wait
         told: set[int] = set()
-        until = time.monotonic() + SAME_SECONDS = 2.0  # within these, signals are of one interruption: a terminal's and its launcher's, or a scheduler's
-FAREWELL_SECONDS
+        until = time.monotonic() + FAREWELL_SECONDS
         while (workers := set(self.workers())) and time.monotonic() < until:
             for worker in workers - told:
                 with suppress(ProcessLookupError):

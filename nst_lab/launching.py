@@ -5,8 +5,10 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from hydra._internal.callbacks import Callbacks
@@ -16,7 +18,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nst_lab import runs
-from nst_lab.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch
+from nst_lab.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch, standing
 from nst_lab.composition import Composer, finish
 from nst_lab.config import Config
 from nst_lab.errors import ConfigError
@@ -27,6 +29,8 @@ from nst_lab.sweep import Planned, hydras_own, label, swept_keys
 IN_THIS_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
+EXTRAS = {"hydra_joblib_launcher": "processes", "hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
+FRUITLESS_PASSES = 3  # after which a launcher is given up; a single one may be a race with another launch
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher."
 
 
@@ -63,10 +67,13 @@ class _Sweep:
         name = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{uuid.uuid4().hex[:6]}"
         self.own = hydras_own(overrides)
         self.master = self._compose(self.own)
-        if not any(text.startswith("hydra.sweep.dir=") for text in self.own):
-            folder = (Path(self.master.out_dir) / self.master.name / ".launches" / name).absolute()
-            self.own.append(f"hydra.sweep.dir={_quoted(str(folder))}")
-            self.master = self._compose(self.own)  # workers compose again, elsewhere: the path must be told to them
+        _check_installed(self.master)
+        given = any(text.startswith("hydra.sweep.dir=") for text in self.own)
+        records = Path(self.master.out_dir) / self.master.name / ".launches"
+        folder = Path(self.master.hydra.sweep.dir) if given else records / name
+        # Workers compose again, perhaps in another directory and at another time: the path must be told to them.
+        self.own.append(f"hydra.sweep.dir={_quoted(str(folder.absolute()))}")
+        self.master = self._compose(self.own)
         threads, self.at_once = _shares(self.master.hydra.launcher)
         self.launch = Launch(
             name,
@@ -92,7 +99,8 @@ class _Sweep:
 
     def run(self) -> None:
         waiting: set[Path] = set()
-        while True:
+        fruitless = 0
+        while fruitless < FRUITLESS_PASSES:
             states = {item.folder: self._state(item) for item in self.pending}
             free = [item for item in self.pending if states[item.folder] == "free"]
             killed = [item for item in self.pending if states[item.folder] == "killed"]
@@ -100,9 +108,8 @@ class _Sweep:
             if free or killed:
                 batch = free or killed[:1]  # what was killed goes alone: it may be what brought the others down
                 error = self._launch(batch, done=list(states.values()).count("settled"))
-                if [self._state(item) for item in batch] == [states[item.folder] for item in batch]:
-                    print(f"nst-lab: hydra.launcher: {error or 'no run was started'}", file=sys.stderr)
-                    return
+                unchanged = all(self._state(item) == states[item.folder] for item in batch)
+                fruitless = fruitless + 1 if unchanged else 0
             elif held:
                 for folder in held - waiting:
                     print(f"waiting for {folder}, held by {self.watch.judge(folder)[1]}", file=sys.stderr)
@@ -110,6 +117,7 @@ class _Sweep:
                 time.sleep(POLL_SECONDS)
             else:
                 return
+        print(f"nst-lab: hydra.launcher: {error or 'no run was started'}", file=sys.stderr)
 
     def _state(self, item: Planned) -> str:
         """What is left to do for a cell.
@@ -138,8 +146,16 @@ class _Sweep:
         except (HeldError, ClaimLostError):
             return  # somebody else goes on with it
 
+    def _bury(self, folder: Path) -> None:
+        """Remove the claims of the dead: a worker would watch those of another machine for as long again."""
+        if standing(folder) is not None:
+            with suppress(HeldError):
+                Claim(folder, self.launch.name, self.watch).release()
+
     def _launch(self, items: Sequence[Planned], done: int) -> str | None:
         """One pass over free cells, `done` others being settled; the error of a launcher that gave up."""
+        for item in items:
+            self._bury(item.folder)
         if self.master.hydra.launcher._target_ == IN_THIS_PROCESS:
             for index, item in enumerate(items, done):
                 attempt(item.cell.config, item.cell.overrides, self.launch, index)
@@ -173,6 +189,22 @@ class _Sweep:
 def _launches(folder: Path) -> list[str]:
     """The launches that attempted a run, in their order."""
     return [attempt.get("launch") for attempt in (runs.read_manifest(folder) or {}).get("attempts", [])]
+
+
+def _check_installed(master: DictConfig) -> None:
+    """Raise `ConfigError` with the command that installs it if the chosen launcher is not there."""
+    package = master.hydra.launcher._target_.rpartition(".")[0].rpartition(".")[0]
+    extra = EXTRAS.get(package.rpartition(".")[2])
+    if extra and not _there(package):
+        choice = master.hydra.runtime.choices["hydra/launcher"]
+        raise ConfigError(f"hydra/launcher={choice}: not installed; pip install 'nst_lab[{extra}]'")
+
+
+def _there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of the parent: no plugin of Hydra is installed at all
+        return False
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from nst_lab import runs, seed_runs
 from nst_lab.claims import Watch
-from nst_lab.composition import Cell, Composer, finish
+from nst_lab.composition import Cell, Composer
 from nst_lab.errors import ConfigError
 
 # A picture of one's own takes the place of the declared sets that would only be overridden by it.
@@ -60,7 +60,7 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
             raise ConfigError(f"{swept[0]}: several values need a sweep (-m); a list is written key=[a,b]")
         [batch] = BasicSweeper.split_arguments(composer.parse([*fixed, *declared, *rest]), max_batch_size=None)
         for lines in map(seed_runs.expand, batch):
-            cells.append(Cell(tuple(lines), finish(composer.load([*hydra_own, *lines]))))
+            cells.append(Cell(tuple(lines), composer.cell([*hydra_own, *lines])))
     if not cells:
         raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
     return cells
