@@ -5,7 +5,7 @@ Everything here answers without importing torch.
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -303,4 +303,4 @@ def _one_line(error: BaseException) -> str:
 
 def to_settings(config: Config) -> dict[str, Any]:
     """A configuration as plain nested dictionaries and lists."""
-    return OmegaConf.to_container(OmegaConf.structured(config))
+    return asdict(config)

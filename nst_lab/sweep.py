@@ -96,18 +96,10 @@ def plan(cells: Sequence[Cell], watch: Watch) -> list[Planned]:
     return list(planned.values())
 
 
-WORDS = {
-    "completed": "completed earlier",
-    "failed": "to try again",
-    "interrupted": "to go on with",
-    "killed": "to go on with",
-}  # the other states go by their own names
-
-
 def count_states(planned: Sequence[Planned]) -> str:
-    """How many runs are new, held by others, to go on with, completed."""
-    words = Counter(WORDS.get(item.state, item.state) for item in planned)
-    return ", ".join(f"{count} {word}" for word, count in words.items())
+    """How many runs are in which state: `2 new, 1 completed, 0 held, 1 interrupted`."""
+    counts = Counter(item.state for item in planned)
+    return ", ".join(f"{counts[state]} {state}" for state in dict.fromkeys(("new", "completed", "held", *counts)))
 
 
 def swept_keys(cells: Sequence[Cell]) -> list[str]:

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import nst_lab
 from nst_lab import runs
+from nst_lab.claims import Claim, Watch
 from nst_lab.recorder import picture_schedule
 
 TWO_STYLES = ("style=strokes_and_waves", "loss.tv_weight=0.5", "optimizer.evaluations=6")
@@ -164,7 +165,8 @@ def test_an_api_run_raises_what_went_wrong_and_records_it(here):
 def test_an_unfinished_run_starts_afresh_without_doubled_curves(here):
     done = run("name=a")
     manifest = json.loads((done.folder / "manifest.json").read_text()) | {"status": "running"}
-    runs.write_manifest(done.folder, manifest)
+    with Claim(done.folder, "", Watch(60)) as claim:
+        runs.write_manifest(claim, manifest)
     again = run("name=a")
     assert [line["evaluation"] for line in lines(again.folder)] == [1, 2, 3, 4]
     assert len(list(again.folder.glob("events.out.tfevents.*"))) == 1
