@@ -29,6 +29,7 @@ from nst_lab.sweep import Planned, hydras_own, label, swept_keys
 IN_THIS_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
+INTERRUPTED = "interrupted"  # a file among the records: what has not begun yet is not to begin
 EXTRAS = {"hydra_joblib_launcher": "processes", "hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
 FRUITLESS_PASSES = 3  # after which a launcher is given up; a single one may be a race with another launch
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher."
@@ -43,6 +44,7 @@ class Launch:
     total: int
     directory: str  # that relative paths refer to
     environment: Mapping[str, str]  # where the pictures are
+    records: str  # the folder in which the launch is recorded
     threads: int | None = None  # of each worker
 
     def label(self, index: int, overrides: Sequence[str]) -> str | None:
@@ -81,6 +83,7 @@ class _Sweep:
             len(self.pending),
             os.getcwd(),
             {key: value for key, value in os.environ.items() if key.startswith("NST_LAB_")},
+            str(folder.absolute()),
             threads,
         )
         self.before = {item.folder: _launches(item.folder) for item in pending}
@@ -90,7 +93,7 @@ class _Sweep:
         return self.composer.load([*own, *self.pending[0].cell.overrides], RunMode.MULTIRUN)
 
     def _record(self) -> None:
-        folder = Path(self.master.hydra.sweep.dir)
+        folder = Path(self.launch.records)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             OmegaConf.save({"cells": [list(item.cell.overrides) for item in self.pending]}, folder / "cells.yaml")
@@ -167,13 +170,15 @@ class _Sweep:
             )
         except Exception as error:  # whatever the constructor of a plugin does with what it was given
             raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
+        if self.master.hydra.launcher._target_ == RAY:
+            _join_ray(self.master.hydra.launcher.ray.init)
         if self.master.hydra.launcher.get("submitit_folder"):
-            print(f"the jobs write to {Path(self.master.hydra.sweep.dir) / 'submitit'}")
+            print(f"the jobs write to {self.launch.records}/submitit")
         size = self.master.hydra.sweeper.get("max_batch_size") or self.at_once or len(items)
         for start in range(0, len(items), size):
             batch = [list(item.cell.overrides) for item in items[start : start + size]]
             try:
-                with Farewell(self._workers):
+                with Farewell((Path(self.launch.records) / INTERRUPTED).touch, self._workers):
                     launcher.launch(batch, initial_job_idx=done + start)
             except Exception as error:  # a lost worker, in the words of the plugin; manifests tell what became of runs
                 return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
@@ -198,6 +203,17 @@ def _check_installed(master: DictConfig) -> None:
     if extra and not _there(package):
         choice = master.hydra.runtime.choices["hydra/launcher"]
         raise ConfigError(f"hydra/launcher={choice}: not installed; pip install 'nst_lab[{extra}]'")
+
+
+def _join_ray(settings: DictConfig) -> None:
+    """Start or join the cluster before the launcher would: Ray takes SIGTERM for itself when it does."""
+    import ray
+
+    if not ray.is_initialized():
+        try:
+            ray.init(**OmegaConf.to_container(settings, resolve=True))
+        except Exception as error:  # no cluster at that address, a setting that Ray does not know
+            raise ConfigError(f"hydra.launcher.ray.init: {' '.join(str(error).split())}") from error
 
 
 def _there(package: str) -> bool:
@@ -232,6 +248,8 @@ def _shares(launcher: DictConfig) -> tuple[int | None, int | None]:
 
 def task(composed: DictConfig, launch: Launch) -> None:
     """One job of a Hydra launcher, in a process of its own. Importable, since launchers pickle it."""
+    if Path(launch.records, INTERRUPTED).exists():
+        return
     os.chdir(launch.directory)
     os.environ.update(launch.environment)
     job = HydraConfig.get()

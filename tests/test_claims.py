@@ -1,4 +1,4 @@
-"""One owner of a run folder at a time: liveness at once on this machine, heartbeats from others, tokens before renames."""
+"""One owner of a run folder at a time: liveness at once on this machine, heartbeats from others, tokens at renames."""
 
 import json
 import os
@@ -138,7 +138,8 @@ def test_a_race_of_processes_for_one_folder_has_one_winner(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from nst_lab.claims import Claim, HeldError, Watch\n"
         "time.sleep(max(0, float(sys.argv[2]) - time.time()))\n"
-        "try:\n    Claim(Path(sys.argv[1]), '', Watch(60)); print('won'); time.sleep(1)\nexcept HeldError:\n    print('lost')"
+        "try:\n    Claim(Path(sys.argv[1]), '', Watch(60)); print('won'); time.sleep(1)\n"
+        "except HeldError:\n    print('lost')"
     )
     at = str(time.time() + 1.5)
     racers = [

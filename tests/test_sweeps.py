@@ -168,7 +168,8 @@ def test_a_process_that_was_outbid_stops_and_leaves_the_folder_to_the_other(here
     thread.start()
     while not (folder / "metrics.jsonl").exists():
         time.sleep(0.05)
-    (folder / ".claim.2").write_text((folder / ".claim.1").read_text().splitlines()[0].replace('"token": "', '"token": "x'))
+    claim = (folder / ".claim.1").read_text().splitlines()[0]
+    (folder / ".claim.2").write_text(claim.replace('"token": "', '"token": "x'))
     (folder / "manifest.json").write_text('{"status": "of the other"}')
     config.log.checkpoint_seconds = 0
     thread.join(120)
@@ -211,7 +212,8 @@ def test_memory_forgets_the_least_recently_used_and_never_exceeds_its_limit():
     def make(name, size):
         def tensors():
             made.append(name)
-            return {"one": (torch.zeros(size // 2, dtype=torch.uint8),), "two": torch.zeros(size // 2, dtype=torch.uint8)}
+            half = torch.zeros(size // 2, dtype=torch.uint8)
+            return {"one": (half,), "two": half}
 
         return memory.recall(name, tensors)
 
