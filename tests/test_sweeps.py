@@ -17,8 +17,11 @@ import nst_lab
 from nst_lab import inputs, networks, runs
 from nst_lab.app import command
 from nst_lab.claims import Claim, HeldError, Watch
+from nst_lab.composition import Composer
 from nst_lab.memory import Memory
 from nst_lab.runner import run
+from nst_lab.sweep import expand
+from nst_lab.synthesis import Synthesis
 
 
 def folders(name: str) -> list[Path]:
@@ -251,3 +254,21 @@ def test_manifests_are_json_whatever_is_in_them(here):
     assert json.loads((done.folder / "manifest.json").read_text()) == done.manifest
     assert done.manifest["threads"] >= 1
     assert done.manifest["device"]
+
+
+@pytest.mark.slow
+def test_after_the_first_a_cell_of_an_ablation_costs_little_more_than_its_evaluations(here):
+    cells = expand(Composer(), ["size=128", "loss.content_weight=1e6,3e6,1e7,3e7", "threads=1"], multirun=True)
+    run(cells[0].config)
+    ratios = []
+    for cell in cells[1:]:
+        synthesis = Synthesis(inputs.load_inputs(cell.config), cell.config)
+        steps = iter(synthesis)
+        next(steps)
+        started = time.process_time()
+        alone = sum(1 for _ in steps)
+        evaluation = (time.process_time() - started) / alone
+        started = time.process_time()
+        done = run(cell.config)
+        ratios.append((time.process_time() - started) / evaluation / done.manifest["evaluations"])
+    assert min(ratios) < 1.05  # the machine's noise only adds
