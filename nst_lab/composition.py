@@ -301,6 +301,15 @@ def _one_line(error: BaseException) -> str:
     return f"{key}: {message}" if key else message
 
 
+@cache
+def shipped_defaults() -> dict[str, Any]:
+    """The values in `conf/` of what no convention owns and a run is known by."""
+    config = OmegaConf.load(conf_directory() / "config.yaml")
+    optimizer = OmegaConf.load(conf_directory() / "optimizer" / "convention.yaml")
+    shipped = {key: config[key] for key in ("size", "seed", "scales", "precision")}
+    return shipped | {"optimizer.evaluations": optimizer.evaluations}
+
+
 def to_settings(config: Config) -> dict[str, Any]:
     """A configuration as plain nested dictionaries and lists."""
     return asdict(config)

@@ -1,6 +1,7 @@
 """Run folders: identity, the manifest, the streams read back, and results that no logging can alter."""
 
 import json
+import re
 
 import pytest
 from conftest import TINY
@@ -177,6 +178,25 @@ def test_names_cannot_leave_the_output_folder(here):
     nst_lab.save_image(nst_lab.load_image("starry_strokes"), here / "..hidden.." / "..style..png")
     done = run("style.images=['..hidden../..style..png']")
     assert (here / "outputs/runs") in done.folder.resolve().parents
+
+
+@pytest.mark.parametrize(
+    ("overrides", "readable"),
+    [
+        ([], "chelsea-starry_strokes-gatys"),
+        (["loss.content_weight=1e7", "size=256"], "chelsea-starry_strokes-gatys"),
+        (["loss.content_weight=1e6", "seed=3"], "chelsea-starry_strokes-gatys-content_weight_1e6-seed_3"),
+        (["init=noise", "size=128", "optimizer=adam"], "chelsea-starry_strokes-gatys-noise-adam-size_128"),
+        (["layers=style_to_2", "model.pooling=max"], "chelsea-starry_strokes-gatys-style_layers_1_1+2_1-model_pooling_max"),
+        (["content=none", "loss.content_weight=0", "init=noise"], "texture-starry_strokes-gatys-noise-content_weight_0"),
+        (["convention=crowson"], "chelsea-starry_strokes-crowson"),
+    ],
+)
+def test_a_folder_says_what_is_unusual_about_its_run(overrides, readable):
+    config = nst_lab.compose(overrides)
+    name, _, digits = runs.run_folder(config, runs.identify(config)).name.rpartition("-")
+    assert sorted(name.split("-")) == sorted(readable.split("-"))
+    assert re.fullmatch("[0-9a-f]{12}", digits)
 
 
 def test_the_picture_schedule_is_geometric_and_keeps_the_ends():
