@@ -187,8 +187,14 @@ def test_names_cannot_leave_the_output_folder(here):
         (["loss.content_weight=1e7", "size=256"], "chelsea-starry_strokes-gatys"),
         (["loss.content_weight=1e6", "seed=3"], "chelsea-starry_strokes-gatys-content_weight_1e6-seed_3"),
         (["init=noise", "size=128", "optimizer=adam"], "chelsea-starry_strokes-gatys-noise-adam-size_128"),
-        (["layers=style_to_2", "model.pooling=max"], "chelsea-starry_strokes-gatys-style_layers_1_1+2_1-model_pooling_max"),
-        (["content=none", "loss.content_weight=0", "init=noise"], "texture-starry_strokes-gatys-noise-content_weight_0"),
+        (
+            ["layers=style_to_2", "model.pooling=max"],
+            "chelsea-starry_strokes-gatys-model_pooling_max-style_layers_1_1+2_1",
+        ),
+        (
+            ["content=none", "loss.content_weight=0", "init=noise"],
+            "texture-starry_strokes-gatys-noise-content_weight_0",
+        ),
         (["convention=crowson"], "chelsea-starry_strokes-crowson"),
     ],
 )
