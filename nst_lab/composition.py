@@ -301,6 +301,14 @@ def _one_line(error: BaseException) -> str:
     return f"{key}: {message}" if key else message
 
 
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    pairs: dict[str, Any] = {}
+    for key, value in settings.items():
+        pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return pairs
+
+
 @cache
 def shipped_defaults() -> dict[str, Any]:
     """The values in `conf/` of what no convention owns and a run is known by."""

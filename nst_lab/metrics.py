@@ -2,8 +2,8 @@
 
 The final losses of two runs compare only where every layer, weight and convention agrees. These distances are the same
 for every run: measured on the picture as saved, with one network (the built-in VGG-19, normalised, average pooling,
-zero padding, float32 without TF32) and at one size (longer side 256 px), and relative, so that they read alike for every
-pair of photograph and style. `METRICS_VERSION` stands for all of this.
+zero padding, float32 without TF32) and at one size (longer side 256 px), and relative, so that they read alike for
+every pair of photograph and style. `METRICS_VERSION` stands for all of this.
 
 | key | 0 | 1 | is |
 |---|---|---|---|

@@ -26,6 +26,7 @@ from nst_lab.errors import UserError
 from nst_lab.images import load_image, save_image
 from nst_lab.inputs import load_inputs
 from nst_lab.interruption import Deferral
+from nst_lab.metrics import METRICS_VERSION, distances_of_run
 from nst_lab.networks import shared_network
 from nst_lab.optimize import Step
 from nst_lab.progress import ProgressLine
@@ -157,6 +158,12 @@ class _Attempt:
             step = self._optimise(synthesis, recorder, line, interruption)
             if step.stop.reason == "not_finite":
                 raise RunError(step.stop.detail)
+            if config.log.distances:
+                measured = distances_of_run(
+                    self.folder / runs.RESULT, inputs.content, inputs.styles, resampling=config.resampling
+                )
+                self.manifest |= {"distances": measured, "metrics_version": METRICS_VERSION}
+            recorder.finish(step.evaluation, self.manifest.get("distances", {}))
             self._tell("completed", end=_now())
             (self.folder / checkpoint.NAME).unlink(missing_ok=True)
 

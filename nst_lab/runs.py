@@ -11,7 +11,7 @@ from typing import Any
 
 from nst_lab import catalog, weight_files
 from nst_lab.claims import Claim, Watch
-from nst_lab.composition import shipped_defaults, to_settings
+from nst_lab.composition import flat, shipped_defaults, to_settings
 from nst_lab.config import Config, Scale, used_styles
 from nst_lab.errors import ConfigError
 
@@ -56,7 +56,7 @@ def identify(config: Config) -> Identity:
     }
     if config.model.normalized and config.model.means:
         hashes["means"] = weight_files.identity(config.model.means)
-    text = json.dumps([RESULT_VERSION, _flat(picture_settings(config)), hashes], sort_keys=True)
+    text = json.dumps([RESULT_VERSION, _determining(picture_settings(config)), hashes], sort_keys=True)
     return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
 
 
@@ -65,14 +65,9 @@ def picture_settings(config: Config) -> dict[str, Any]:
     return {key: value for key, value in to_settings(config).items() if key not in HOUSEKEEPING}
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" not in STOOD_FOR and NEUTRAL.get(f"{prefix}{key}") != value:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _determining(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that the fingerprint is made of, by dotted key."""
+    return {key: value for key, value in flat(settings).items() if key not in STOOD_FOR and NEUTRAL.get(key) != value}
 
 
 def _image_hash(image: str | None) -> str | None:

@@ -132,9 +132,9 @@ def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
 
 
 def print_summary(planned: Sequence[Planned]) -> int:
-    """The closing table: what completed, what failed and why. Returns the exit status."""
+    """The closing table: what completed, at which distances; what failed and why. Returns the exit status."""
     keys = swept_keys([item.cell for item in planned])
-    table = Table("run", "status", "evaluations", "total", "seconds", box=None, pad_edge=False)
+    table = Table("run", "status", "evaluations", "content", "style", "seconds", box=None, pad_edge=False)
     status = 0
     for item in planned:
         manifest = runs.read_manifest(item.folder) or {}
@@ -142,12 +142,12 @@ def print_summary(planned: Sequence[Planned]) -> int:
         earlier = " (earlier)" if item.completed else ""
         if state != "completed":
             status = 1
-        total = (manifest.get("losses") or {}).get("total")
+        distances = manifest.get("distances") or {}
         table.add_row(
             label(item.cell.overrides, keys) or item.folder.name,
             state + earlier,
             str(manifest.get("evaluations", "")),
-            "" if total is None else f"{total:.4g}",
+            *("" if distances.get(key) is None else f"{distances[key]:.3f}" for key in ("content", "style")),
             f"{manifest.get('seconds', 0):.0f}",
         )
     print_table(table)

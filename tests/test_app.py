@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import TINY
+from conftest import TINY, UNBOUNDED
 
 from nst_lab.app import command
 
@@ -159,7 +159,7 @@ def test_answers_that_need_no_network_do_not_import_torch(here, arguments):
 
 
 def test_an_interruption_exits_130_and_keeps_the_picture(here):
-    arguments = [*TINY[:4], "optimizer.evaluations=100000", "optimizer.tolerance=0", "name=stopped", "init=noise"]
+    arguments = [*UNBOUNDED, "optimizer.evaluations=100000", "optimizer.tolerance=0", "name=stopped", "init=noise"]
     process = subprocess.Popen([sys.executable, "-m", "nst_lab", *arguments], stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "evaluation 1/" in line:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import TINY
+from conftest import TINY, UNBOUNDED
 from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 # 24 cells that take about a second each, one thread each, so that launchers can be compared.
 CELLS = (
-    "-m", *TINY[:4], "optimizer.evaluations=60", "optimizer.tolerance=0", "init=noise", "seed=range(6)",
+    "-m", *UNBOUNDED, "optimizer.evaluations=60", "optimizer.tolerance=0", "init=noise", "seed=range(6)",
     "style=starry_strokes,mosaic", "loss.content_weight=1,100", "threads=1", "log.checkpoint_seconds=0.05",
 )  # fmt: skip
 FEW = ("-m", *TINY, "init=noise", "seed=range(4)", "threads=1")
@@ -173,7 +173,7 @@ def test_relative_paths_and_a_folder_of_ones_own_reach_the_workers(tmp_path):
     assert [manifest["status"] for manifest in made(tmp_path)] == ["completed"] * 4
 
 
-LONG = (*TINY[:4], "optimizer.evaluations=2000", "optimizer.tolerance=0", "init=noise", "log.checkpoint_seconds=0.2")
+LONG = (*UNBOUNDED, "optimizer.evaluations=2000", "optimizer.tolerance=0", "init=noise", "log.checkpoint_seconds=0.2")
 
 
 def wait_for_two_runs_at_work(folder: Path) -> list[dict]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CHECKOUT, TINY
+from conftest import CHECKOUT, TINY, UNBOUNDED
 
 import nst_lab
 from nst_lab import inputs, networks, runs
@@ -157,7 +157,7 @@ def test_what_another_launch_completes_meanwhile_is_not_run_again(here):
 
 
 def test_a_process_that_was_outbid_stops_and_leaves_the_folder_to_the_other(here):
-    config = nst_lab.compose([*TINY[:4], "optimizer.evaluations=100000", "optimizer.tolerance=0"])
+    config = nst_lab.compose([*UNBOUNDED, "optimizer.evaluations=100000", "optimizer.tolerance=0"])
     folder = runs.run_folder(config, runs.identify(config))
     errors = []
 
