@@ -113,6 +113,8 @@ class _Sweep:
                 error = self._launch(batch, done=list(states.values()).count("settled"))
                 unchanged = all(self._state(item) == states[item.folder] for item in batch)
                 fruitless = fruitless + 1 if unchanged else 0
+                if error and unchanged:
+                    break
             elif held:
                 for folder in held - waiting:
                     print(f"waiting for {folder}, held by {self.watch.judge(folder)[1]}", file=sys.stderr)

@@ -141,12 +141,15 @@ def rewind(claim: Claim, sizes: dict[str, int]) -> None:
 def _hyperparameters(config: Config) -> dict[str, str | float | bool]:
     """Every setting of the picture by its dotted key, as TensorBoard takes them."""
     settings = flat(runs.picture_settings(config))
-    return {key: value if isinstance(value, (bool, int, float)) else _shown(value) for key, value in settings.items()}
+    return {key: hyperparameter(value) for key, value in settings.items()}
 
 
-def _shown(value: Any) -> str:
+def hyperparameter(value: Any) -> str | float | bool:
+    """A setting as TensorBoard takes it: a number, a truth value, or text."""
+    if isinstance(value, (bool, int, float)):
+        return value
     if isinstance(value, list):
-        return ", ".join(map(_shown, value))
+        return ", ".join(str(hyperparameter(item)) for item in value)
     return "null" if value is None else str(value)
 
 

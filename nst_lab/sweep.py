@@ -148,7 +148,7 @@ def print_summary(planned: Sequence[Planned]) -> int:
             state + earlier,
             str(manifest.get("evaluations", "")),
             *("" if distances.get(key) is None else f"{distances[key]:.3f}" for key in ("content", "style")),
-            f"{manifest.get('seconds', 0):.0f}",
+            f"{manifest['seconds']:.0f}" if "seconds" in manifest else "",
         )
     print_table(table)
     for item in planned:

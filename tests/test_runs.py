@@ -42,7 +42,8 @@ def test_tensorboard_holds_every_term_at_every_evaluation(finished):
     losses = {"loss/total", "loss/content", "loss/style", "loss/tv"}
     other = {"gradient/norm", "cost/seconds_per_evaluation", "cost/peak_memory_mib"}
     expected = terms | losses | other | {"content/relu2_1", "tv"}
-    assert set(accumulator.Tags()["scalars"]) == expected
+    assert set(accumulator.Tags()["scalars"]) == expected | {"cost/seconds"}
+    assert [event.step for event in accumulator.Scalars("cost/seconds")] == [6]
     for tag in expected:
         assert [event.step for event in accumulator.Scalars(tag)] == [1, 2, 3, 4, 5, 6]
 
