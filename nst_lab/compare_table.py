@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nst_lab.compare import CAVEAT, LOSS, MAIN_DISTANCES, Comparison
+from nst_lab.runs import RESULT
 
 BEST, FRONT = "★", "●"
 COSTS = {"seconds": ("seconds", 1), "peak_memory_bytes": ("MiB", 2**-20)}  # shown without --all; heading and factor
@@ -143,4 +144,4 @@ def _print_best(comparison: Comparison, max_content: float | None) -> None:
         return
     style, content = (_shown(comparison, best, key) for key in ("style", "content"))
     print(f"best:   {comparison.describe(best) or 'the only run'}: style {style}, content {content}")
-    print(f"        {Path(comparison.table.at[best, 'folder']) / 'result.png'}")
+    print(f"        {Path(comparison.table.at[best, 'folder']) / RESULT}")

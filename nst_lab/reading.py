@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_lab import varying
 from nst_lab.errors import ConfigError, UserError, nearest
+from nst_lab.runs import RESULT
 from nst_lab.scanning import Problem, Record, read_curves, scan
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Runs:
         """
         from nst_lab.images import load_image
 
-        return load_image(self.records[index].folder / "result.png")
+        return load_image(self.records[index].folder / RESULT)
 
     def curves(self, index: int) -> "pandas.DataFrame":
         """The losses of the run in row `index` by evaluation, weighted and raw (`terms`), accepted evaluations only."""

@@ -12,6 +12,7 @@ from nst_lab import catalog, fetch, varying
 from nst_lab.compare import CAVEAT, HIGHER_IS_BETTER, LOSS, compare
 from nst_lab.errors import UserError
 from nst_lab.reading import Runs
+from nst_lab.runs import RESULT
 from nst_lab.scanning import Record, read_curves
 from nst_lab.thumbnails import thumbnail, thumbnails
 
@@ -46,7 +47,7 @@ def page_data(runs: Runs, page: Path, title: str, max_content: float | None) -> 
     side, points = next(detail[1:] for detail in DETAIL if len(runs) <= detail[0])
     sources = _Sources()
     measures = _measures(comparison.measures, runs)
-    small = thumbnails([record.folder / "result.png" for record in runs.records], side)
+    small = thumbnails([record.folder / RESULT for record in runs.records], side)
     shown = [[lead, *(index for index in group if index != lead)]
              for lead, group in zip(comparison.shown, comparison.members, strict=True)]  # fmt: skip
     axes, positions = _axes(runs)
@@ -127,7 +128,7 @@ def _run(record: Record, page: Path, points: int) -> dict[str, Any]:
     command = shlex.join(["nst-lab", *map(str, overrides)]) if isinstance(overrides, list) and overrides else None
     return {
         "name": record.folder.name,
-        "link": quote(Path(os.path.relpath(record.folder / "result.png", page.parent)).as_posix()),
+        "link": quote(Path(os.path.relpath(record.folder / RESULT, page.parent)).as_posix()),
         "completed": manifest.get("status") == "completed",
         "problem": record.problem,
         "command": command,

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from nst_lab.errors import ConfigError
+from nst_lab.runs import MANIFEST, RESULT
 
 DEPTH = 2  # levels searched below a folder: outputs/ -> experiment -> run
 THREADS, BATCH = 8, 64  # threads that wait together, which counts where the disk is on a network, and folders at once
 
 STATES = ("completed", "running", "failed", "interrupted")
-NO_RUN = "not a run (no manifest.json)"
+NO_RUN = f"not a run (no {MANIFEST})"
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,16 @@ def _read_all(folders: Sequence[str]) -> list[Record | Problem | None]:
 def _read(folder: str) -> Record | Problem | None:
     """The run in a folder; None where there is no manifest."""
     try:
-        with open(os.path.join(folder, "manifest.json"), "rb") as file:
+        with open(os.path.join(folder, MANIFEST), "rb") as file:
             manifest = json.loads(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return Problem(Path(folder), f"manifest.json cannot be read ({error.strerror})")
+        return Problem(Path(folder), f"{MANIFEST} cannot be read ({error.strerror})")
     except (ValueError, RecursionError):
-        return Problem(Path(folder), "manifest.json is not complete JSON")
+        return Problem(Path(folder), f"{MANIFEST} is not complete JSON")
     if not _is_of_run(manifest):
-        return Problem(Path(folder), "manifest.json is not that of a run")
+        return Problem(Path(folder), f"{MANIFEST} is not that of a run")
     return Record(Path(folder), manifest, _problem(folder, manifest))
 
 
@@ -113,8 +114,8 @@ def _is_of_run(manifest: Any) -> bool:
 def _problem(folder: str, manifest: dict[str, Any]) -> str | None:
     status = manifest.get("status")
     if status == "completed":
-        complete = os.path.isfile(os.path.join(folder, "result.png"))
-        return None if complete else "completed, but result.png is missing"
+        complete = os.path.isfile(os.path.join(folder, RESULT))
+        return None if complete else f"completed, but {RESULT} is missing"
     if status == "failed":
         return f"failed: {' '.join(str(manifest.get('error') or 'no reason recorded').split())}"
     if status == "interrupted":

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from nst_lab.composition import conf_directory
+from nst_lab.composition import conf_directory, flat
 from nst_lab.runs import HOUSEKEEPING, NEUTRAL
 
 REPEAT = "seed"  # runs that are equal in all other settings are repeats
@@ -38,21 +38,17 @@ def settings_of(manifest: dict[str, Any]) -> dict[str, Any]:
     hashes = manifest.get("hashes")
     hashes = hashes if isinstance(hashes, dict) else {}
     used = {f"bytes of {name}": _shortened(value) for name, value in hashes.items()}
-    settings = _flat(config) | used | {"result_version": _hashable(manifest.get("result_version"))}
+    settings = {key: _hashable(value) for key, value in flat(config).items()} | used
+    settings["result_version"] = _inner(manifest.get("result_version"))
     return settings | {key: value for key, value in NEUTRAL.items() if key not in settings}
 
 
-def _flat(settings: dict[str, Any], prefix: str = "", into: dict[str, Any] | None = None) -> dict[str, Any]:
-    flat = {} if into is None else into
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            _flat(value, f"{prefix}{key}.", flat)
-        else:
-            flat[prefix + key] = tuple([_hashable(item) for item in value]) if isinstance(value, list) else value
-    return flat
-
-
 def _hashable(value: Any) -> Any:
+    """A list as a tuple, and what is nested deeper as JSON."""
+    return tuple(map(_inner, value)) if isinstance(value, list) else value
+
+
+def _inner(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (dict, list)) else value
 
 
@@ -60,7 +56,7 @@ def _shortened(value: Any) -> Any:
     """Hashes of 12 digits, as in the names of folders."""
     if isinstance(value, list):
         return tuple(map(_shortened, value))
-    return value[:12] if isinstance(value, str) else _hashable(value)
+    return value[:12] if isinstance(value, str) else _inner(value)
 
 
 def differing(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -91,7 +87,7 @@ def _follows(key: str, rows: Sequence[dict[str, Any]]) -> bool:
 def _of_conventions() -> set[str]:
     """The keys that the shipped conventions have a value for."""
     texts = [file.read_text(encoding="utf-8") for file in (conf_directory() / "convention").glob("*.yaml")]
-    return {key for text in texts for key in _flat(yaml.safe_load(text))}
+    return {key for text in texts for key in flat(yaml.safe_load(text))}
 
 
 def show(value: Any) -> str:
