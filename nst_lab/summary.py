@@ -14,7 +14,9 @@ from nst_lab import catalog, events, varying
 from nst_lab.composition import flat
 from nst_lab.decode import decode
 from nst_lab.recorder import hyperparameter
+from nst_lab.runs import opening
 from nst_lab.scanning import SUMMARY, scan
+from nst_lab.sweep import Planned
 
 # Columns of the HParams page after the settings.
 METRICS = {
@@ -28,16 +30,17 @@ METRICS = {
 MOST_VALUES = 40  # of a setting, up to which they can be picked from a list
 
 
-def write_summary(experiment: Path, planned: Sequence[dict[str, Any]] = (), grid: Path | None = None) -> None:
+def write_summary(experiment: Path, planned: Sequence[Planned] = (), grid: Path | None = None) -> None:
     """Replace the `summary` run of an experiment's folder.
 
     Args:
         experiment: `<out_dir>/<name>`.
-        planned: manifests of runs that have not begun, or will be changed: as many as their configurations tell.
+        planned: runs that may not have begun.
         grid: the labelled picture of the results, if there is one.
     """
-    records, _ = scan([experiment])
-    manifests = [record.manifest for record in records] + list(planned)
+    experiment.mkdir(parents=True, exist_ok=True)
+    manifests = [record.manifest for record in scan([experiment])[0]]
+    manifests += [opening(item.cell.config, item.identity) for item in planned]
     metrics = [Metric(tag, display_name=name) for tag, name in METRICS.items()]
     summaries = [hparams_config_pb(_varying(manifests), metrics), summary.custom_scalars(_layout(manifests))]
     if grid is not None:
