@@ -22,7 +22,6 @@ from nst_lab.compare_app import command
 from nst_lab.reading import load_runs
 
 HOSTILE = "<script>window.harmed=1</script><img src=x onerror=window.harmed=1>"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 class Page(HTMLParser):
@@ -172,20 +171,6 @@ def test_a_run_whose_picture_is_broken_is_in_the_report(sweep):
 
 
 # ---- in a browser ----
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A running headless Chromium: one that is installed, or Playwright's own."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = driver.chromium.launch(executable_path=installed, args=["--no-sandbox", "--disable-gpu"])
-        except playwright.Error as error:
-            pytest.skip(f"no browser: neither {', '.join(BROWSERS)} nor Playwright's ({str(error).splitlines()[0]})")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
