@@ -7,19 +7,18 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from nst_lab import sweep
 from nst_lab.checks import check_key
-from nst_lab.composition import Cell, Composer, conf_directory, finish, to_settings
+from nst_lab.claims import Watch
+from nst_lab.composition import Cell, Composer, conf_directory, to_settings
 from nst_lab.errors import ConfigError, UserError
 
 INTERRUPTED = 130
@@ -79,8 +78,8 @@ def _parse(arguments: Sequence[str]):
 
 def _leave_to_hydra(arguments: Sequence[str]) -> int:
     sys.argv[1:] = arguments
-    application = hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(task)
-    application()
+    application = hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")
+    application(lambda _composed: None)()
     return 0
 
 
@@ -97,23 +96,23 @@ def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
 
 
 def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) -> int:
-    from nst_lab.runner import check_sizes
+    from nst_lab.inputs import check_sizes
+    from nst_lab.launching import launch
     from nst_lab.synthesis import resolve_device
 
     for cell in cells:
         resolve_device(cell.config.device)
         check_sizes(cell.config)
-    planned = sweep.plan(cells)
+    watch = Watch(min(cell.config.runner.takeover_seconds for cell in cells))
+    planned = sweep.plan(cells, watch)
     if cells[0].config.dry_run:
         from nst_lab.estimate import print_estimate
 
         print_estimate(planned)
         return 0
-    keys = sweep.swept_keys(cells)
-    pending = sum(not item.completed for item in planned)
     if len(planned) > 1:
-        print(f"{len(planned)} runs, {len(planned) - pending} of them completed earlier")
-    sweep.launch(composer, planned, overrides, partial(task, keys=keys, total=pending))
+        print(f"{len(planned)} runs: {sweep.count_states(planned)}")
+    launch(composer, planned, overrides, watch)
     status = sweep.print_summary(planned)
     _print_where(planned)
     return status
@@ -137,19 +136,3 @@ def _picture(planned: Sequence[sweep.Planned], folder: Path) -> str:
     except OSError as error:
         return f"none ({folder / 'grid.png'} cannot be written: {error.strerror})"
 
-
-def task(composed: DictConfig, keys: Sequence[str] = (), total: int = 1) -> None:
-    """One job of a launcher: run the cell and leave its status in the manifest. Importable, since launchers pickle it.
-
-    It never raises but for an interruption: one failed cell must not end the sweep, and the exit status comes from the
-    manifests.
-    """
-    from nst_lab.runner import run
-
-    job = HydraConfig.get()
-    overrides = tuple(job.overrides.task)
-    label = f"[{job.job.num + 1}/{total}] {sweep.label(overrides, keys)}" if total > 1 else None
-    try:
-        run(finish(composed), overrides=overrides, label=label)
-    except Exception as error:
-        print(f"{label or 'nst-lab'}: failed: {error}", file=sys.stderr)

@@ -5,7 +5,7 @@ Everything here answers without importing torch.
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -68,6 +68,8 @@ class Composer:
                 raise ConfigError(f"--config-dir {config_dir}: not a folder")
             search_path.prepend(provider="command-line", path=f"file://{directory}")
         self.loader = ConfigLoaderImpl(config_search_path=search_path)
+        self._overrides: dict[str, tuple[Override, bool]] = {}
+        self._compositions: dict[tuple[str, ...], DictConfig] = {}
 
     def parse(self, overrides: list[str]) -> list[Override]:
         """Overrides in Hydra's grammar, keys and choices known."""
@@ -125,6 +127,31 @@ class Composer:
             raise ConfigError(_one_line(error)) from error
         _check_convention_name(composed)
         return composed
+
+    def cell(self, overrides: Sequence[str]) -> Config:
+        """The configuration of one of many cells: what their choices of groups have in common is composed only once.
+
+        `overrides` were parsed before.
+        """
+        own = [self._recognised(text) for text in overrides]
+        chosen = tuple(override.input_line for override, chooses in own if chooses)
+        if chosen not in self._compositions:
+            composed = self.load(list(chosen))
+            self._compositions[chosen] = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        composed = deepcopy(self._compositions[chosen])
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config([o for o, chooses in own if not chooses], composed)
+        except HydraException as error:
+            raise ConfigError(_one_line(error)) from error
+        return finish(composed)
+
+    def _recognised(self, text: str) -> tuple[Override, bool]:
+        """A parsed override, and whether it is a choice of a group (or Hydra's own) and not a value."""
+        if text not in self._overrides:
+            [override] = OverridesParser.create(config_loader=self.loader).parse_overrides([text])
+            chooses = override.is_hydra_override() or bool(self.loader.get_group_options(override.key_or_group))
+            self._overrides[text] = override, chooses
+        return self._overrides[text]
 
     def config(self, overrides: list[str]) -> Config:
         """One filled and checked configuration."""
@@ -252,7 +279,7 @@ def _fill_derived(config: Config) -> list[str]:
 
 
 def _quartering(names: Sequence[str]) -> list[float]:
-    powers = [4.0 ** -index for index in range(len(names))]
+    powers = [4.0**-index for index in range(len(names))]
     return [power / sum(powers) for power in powers]
 
 
@@ -274,6 +301,23 @@ def _one_line(error: BaseException) -> str:
     return f"{key}: {message}" if key else message
 
 
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    pairs: dict[str, Any] = {}
+    for key, value in settings.items():
+        pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return pairs
+
+
+@cache
+def shipped_defaults() -> dict[str, Any]:
+    """The values in `conf/` of what no convention owns and a run is known by."""
+    config = OmegaConf.load(conf_directory() / "config.yaml")
+    optimizer = OmegaConf.load(conf_directory() / "optimizer" / "convention.yaml")
+    shipped = {key: config[key] for key in ("size", "seed", "scales", "precision")}
+    return shipped | {"optimizer.evaluations": optimizer.evaluations}
+
+
 def to_settings(config: Config) -> dict[str, Any]:
     """A configuration as plain nested dictionaries and lists."""
-    return OmegaConf.to_container(OmegaConf.structured(config))
+    return asdict(config)

@@ -169,10 +169,21 @@ class Model:
 
 @dataclass
 class Log:
-    """Scalars every so many evaluations; the number of pictures of the run's progress. Neither alters the result."""
+    """Scalars every so many evaluations; the number of pictures of the run's progress; checkpoints every so many
+    seconds; whether the finished picture's reference distances are measured. None of them alters the result.
+    """
 
     every: int = _at_least(1)
     images: int = _at_least(0)
+    checkpoint_seconds: float = _at_least(0)
+    distances: bool = _key()
+
+
+@dataclass
+class Runner:
+    """`takeover_seconds`: without a sign of life from another machine, after which its run is taken over."""
+
+    takeover_seconds: float = _at_least(1)
 
 
 @dataclass
@@ -206,6 +217,7 @@ class Config:
     scales: list[Scale] | None = _key()
     model: Model = field(default_factory=Model)
     log: Log = field(default_factory=Log)
+    runner: Runner = field(default_factory=Runner)
     dry_run: bool = _key()
     force: bool = _key()
     convention_overrides: list[str] = _key()

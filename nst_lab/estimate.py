@@ -4,14 +4,13 @@ import time
 from collections.abc import Sequence
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from nst_lab.architecture import IMAGENET_INPUT, layers_up_to
 from nst_lab.config import Config
+from nst_lab.inputs import sizes_from_headers
 from nst_lab.objective import needed_taps
-from nst_lab.runner import sizes_from_headers
-from nst_lab.sweep import Planned, label, print_table, swept_keys
+from nst_lab.sweep import Planned, count_states, label, print_table, swept_keys
 from nst_lab.synthesis import resolve_device, schedule, split_budget
 from nst_lab.vgg import VGG19
 from nst_lab.weights import load_weights
@@ -78,7 +77,7 @@ def print_estimate(planned: Sequence[Planned]) -> None:
         duration = seconds(config, speed)
         table.add_row(
             label(item.cell.overrides, keys) or item.folder.name,
-            "completed" if item.completed else "new",
+            item.state,
             f"{width}x{height}",
             str(config.optimizer.evaluations),
             f"{duration:.0f} s",
@@ -88,11 +87,9 @@ def print_estimate(planned: Sequence[Planned]) -> None:
             totals["evaluations"] += config.optimizer.evaluations
             totals["seconds"] += duration
             totals["disk"] += _disk_bytes(config, height, width)
-    console = Console(highlight=False, markup=False)
     print_table(table)
-    new = sum(not item.completed for item in planned)
-    console.print(
-        f"{new} new, {len(planned) - new} completed; to do: {totals['evaluations']} evaluations, about "
+    print(
+        f"{count_states(planned)}; to do: {totals['evaluations']} evaluations, about "
         f"{totals['seconds'] / 60:.1f} minutes, {totals['disk'] / 2**20:.0f} MiB on disk"
     )
 

@@ -10,7 +10,7 @@ from nst_lab.images import resize
 
 
 def noise_image(
-    height: int, width: int, init: Init, seed: int, input_mean: Sequence[float] = (0.0, 0.0, 0.0)
+    height: int, width: int, init: Init, random: torch.Generator, input_mean: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> Tensor:
     """White noise (1, 3, H, W) of the given mean and standard deviation in the image's [0, 1].
 
@@ -18,19 +18,18 @@ def noise_image(
     `normal` is not clipped; `uniform` is spread over mean ± √3·std. Drawn on the CPU, so that every device starts from
     the same picture.
     """
-    generator = torch.Generator().manual_seed(seed)
     shape = (1, 3, height, width)
     if init.noise == "normal":
-        unit = torch.randn(shape, generator=generator)
+        unit = torch.randn(shape, generator=random)
     else:
-        unit = (torch.rand(shape, generator=generator) * 2 - 1) * 3**0.5
+        unit = (torch.rand(shape, generator=random) * 2 - 1) * 3**0.5
     origin = torch.tensor(input_mean).view(1, 3, 1, 1) if init.noise_origin == "input_mean" else 0.0
     return origin + init.noise_mean + init.noise_std * unit
 
 
 def initial_image(
     init: Init,
-    seed: int,
+    random: torch.Generator,
     height: int,
     width: int,
     *,
@@ -46,11 +45,11 @@ def initial_image(
     is 0.5; `mix` is (1 - m)·content + m·noise (Gatys et al.'s noise ratio), m being `init.mix`.
     """
     if init.kind == "noise":
-        return noise_image(height, width, init, seed, input_mean)
+        return noise_image(height, width, init, random, input_mean)
     if init.kind == "gray":
         return torch.full((1, 3, height, width), 0.5)
     source = {"content": content, "mix": content, "style": style, "file": file}[init.kind]
     picture = resize(source, height, width, resampling=resampling)
     if init.kind == "mix":
-        return torch.lerp(picture, noise_image(height, width, init, seed, input_mean), init.mix)
+        return torch.lerp(picture, noise_image(height, width, init, random, input_mean), init.mix)
     return picture.clone()

@@ -8,12 +8,14 @@ the loss is taken back and shortened.
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 FIRST_STEP = 0.01  # root mean square change per pixel of the first step, in units of the pixel range
 LONGEST_STEP = 0.25  # cap on the same for every step
+STATE = ("accepted", "step_taken", "slope", "fraction", "rejected")
 SUFFICIENT_DECREASE = 1e-4  # Armijo's constant (Nocedal and Wright 2006, eq. 3.4)
 
 
@@ -56,6 +58,17 @@ class LBFGS(torch.optim.Optimizer):
         self.accepted = (position, loss, gradient.clone())
         self._advance(gradient)
         return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history and the step in progress."""
+        return {name: getattr(self, name) for name in STATE} | {"pairs": list(self.pairs)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        state = _moved(state, self.variable.device)
+        for name in STATE:
+            setattr(self, name, state[name])
+        self.pairs.extend(state["pairs"])
 
     def _decreased(self, loss: Tensor) -> bool:
         previous = self.accepted[1]
@@ -107,3 +120,12 @@ class LBFGS(torch.optim.Optimizer):
 
     def _place(self, position: Tensor) -> None:
         self.variable.copy_(position.view_as(self.variable))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """The same structure with its tensors on a device."""
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(item, device) for item in value)
+    return value.to(device) if isinstance(value, Tensor) else value

@@ -1,6 +1,7 @@
 """The objective: image -> named terms -> total. Targets are computed once, terms of weight zero are not built."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 from nst_lab.catalog import short_names
 from nst_lab.config import Config
 from nst_lab.losses import squared_error, total_variation
+from nst_lab.memory import Memory
 from nst_lab.style import STATISTICS, Measured
+
+WEIGHTS = ("content_weight", "style_weight", "tv_weight")  # of the loss; targets do not depend on them
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,15 @@ class Losses:
 
     def detach(self) -> "Losses":
         """The same without the graph behind it."""
-        terms = {name: value.detach() for name, value in self.terms.items()}
-        return Losses(self.total.detach(), self.content.detach(), self.style.detach(), self.tv.detach(), terms)
+        return self._each(Tensor.detach)
+
+    def to(self, device: torch.device) -> "Losses":
+        """The same on a device."""
+        return self._each(lambda value: value.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Losses":
+        terms = {name: change(value) for name, value in self.terms.items()}
+        return Losses(change(self.total), change(self.content), change(self.style), change(self.tv), terms)
 
     def to_floats(self) -> dict[str, Any]:
         """The same as Python numbers, the terms under `terms` (this waits for the device)."""
@@ -53,6 +64,12 @@ def style_shares(weights: Sequence[float], blend: str) -> list[float]:
     return [weight / total for weight in weights] if blend in ("weighted", "targets") else list(weights)
 
 
+def _digest(picture: Tensor) -> bytes:
+    """What identifies a picture: the hash of its pixels."""
+    pixels = picture.detach().cpu().contiguous().numpy()
+    return hashlib.sha256(repr((pixels.shape, pixels.dtype)).encode() + pixels.tobytes()).digest()
+
+
 class Objective(nn.Module):
     """L(x) = α Σ_l u_l C_l(x) + β S(x) + γ TV(x) with S blended from S_s(x) = Σ_l w_l E_{l,s}(x).
 
@@ -71,12 +88,21 @@ class Objective(nn.Module):
         content: picture (1, 3, H, W) whose representation is the target; may be None if the content weight is 0.
         styles: pictures by name, any sizes; those of weight zero may be missing.
         config: a filled configuration.
+        memory: remembers the targets of this network for other objectives.
     """
 
-    def __init__(self, network: nn.Module, content: Tensor | None, styles: dict[str, Tensor], config: Config):
+    def __init__(
+        self,
+        network: nn.Module,
+        content: Tensor | None,
+        styles: dict[str, Tensor],
+        config: Config,
+        memory: Memory | None = None,
+    ):
         super().__init__()
         layers, self.loss = config.layers, config.loss
         self.network = network
+        self.memory = memory or Memory(0)
         self.blend = config.style.blend
         self.statistic = STATISTICS[self.loss.statistic](self.loss)
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
@@ -91,18 +117,31 @@ class Objective(nn.Module):
     def _content_targets(self, content: Tensor | None) -> dict[str, Tensor]:
         if not self.content_layers:
             return {}
-        activations = self.network(content)
-        return {layer: activations[layer] for layer in self.content_layers}
+
+        def represent() -> dict[str, Tensor]:
+            activations = self.network(content)
+            return {layer: activations[layer] for layer in self.content_layers}
+
+        return self.memory.recall(("content", tuple(self.content_layers), _digest(content)), represent)
 
     def _style_targets(self, styles: dict[str, Tensor]) -> dict[str, dict[str, Measured]]:
-        measured = {name: self._measure(self.network(styles[name])) for name in self.style_shares}
+        form = tuple((key, value) for key, value in vars(self.loss).items() if key not in WEIGHTS)
+        keys = {name: (form, tuple(self.style_layers), _digest(styles[name])) for name in self.style_shares}
+        measured = {
+            name: self.memory.recall(("measured", *key), lambda name=name: self._measure(self.network(styles[name])))
+            for name, key in keys.items()
+        }
         if self.blend == "targets" and len(measured) > 1:
-            measured = {"blended": {layer: self._blend(measured, layer) for layer in self.style_layers}}
+            blended = {layer: self._blend(measured, layer) for layer in self.style_layers}
             self.style_shares = {"blended": 1.0}
+            return {"blended": self._targets(blended)}
         return {
-            name: {layer: self.statistic.target(value) for layer, value in layers.items()}
+            name: self.memory.recall(("target", *keys[name]), lambda layers=layers: self._targets(layers))
             for name, layers in measured.items()
         }
+
+    def _targets(self, measured: dict[str, Measured]) -> dict[str, Measured]:
+        return {layer: self.statistic.target(value) for layer, value in measured.items()}
 
     def _measure(self, activations: dict[str, Tensor]) -> dict[str, Measured]:
         return {layer: self.statistic.measure(activations[layer]) for layer in self.style_layers}

@@ -35,8 +35,7 @@ class Step:
     counts from 1 over the whole run, `scale` from 0. `accepted` is false for a trial step that L-BFGS takes back and
     for an evaluation that is not finite; `fallback` is then the last accepted step, if there was one. Only the last
     step of a scale carries `stop`, and only the last one of the run is `last`. With `optimizer.averaging`, `average` is
-    the average of all iterates so far, the one after this evaluation included; with `optimizer.carry_state`, `state`
-    of a scale's last step is Adam's.
+    the average of all iterates so far, the one after this evaluation included.
     """
 
     evaluation: int
@@ -49,7 +48,6 @@ class Step:
     last: bool = False
     fallback: "Step | None" = None
     average: Tensor | None = None
-    state: dict[str, Any] | None = None
 
     @property
     def result(self) -> "Step":
@@ -97,68 +95,124 @@ class _StraightThroughClip(torch.autograd.Function):
         return gradient
 
 
-def optimise(
-    objective: Callable[[Tensor], Losses],
-    start: Tensor,
-    options: Optimizer,
-    evaluations: int,
-    *,
-    used: int = 0,
-    scale: int = 0,
-    state: dict[str, Any] | None = None,
-) -> Iterator[Step]:
-    """Minimise `objective` from the picture `start`, yielding one `Step` per closure evaluation.
+class Optimisation:
+    """Minimises an objective from a picture, one closure evaluation per `step`; iterating goes on until it stops.
 
     The optimiser sees z = `pixel_scale` · x, and its learning rate is in those units. With `bounds: straight_through`
     the objective sees x clipped to [0, 1]; with `bounds: clip` Adam and SGD clip x itself after every step. The last
-    step carries the reason for stopping. `used` evaluations of the run and `scale` scales came before this call, and
-    `state` is the optimiser's to start from.
+    step carries the reason for stopping.
+
+    Args:
+        objective: picture (1, 3, H, W) -> losses.
+        start: the first picture.
+        options: the optimiser and its settings.
+        evaluations: its budget.
+        used: evaluations of the run that came before.
+        scale: scales of the run that came before.
     """
-    unit = options.pixel_scale
-    variable = (start * unit).contiguous().requires_grad_()
-    optimizer = OPTIMIZERS[options.name](variable, options)
-    if state is not None:
-        optimizer.load_state_dict(state)
-    average = Average(options.averaging, start) if options.averaging else None
-    progress = _Progress(options.tolerance, options.window)
-    losses: Losses | None = None
-    kept: Step | None = None
 
-    def picture(z: Tensor) -> Tensor:
-        return _StraightThroughClip.apply(z / unit) if options.bounds == "straight_through" else z / unit
+    def __init__(
+        self,
+        objective: Callable[[Tensor], Losses],
+        start: Tensor,
+        options: Optimizer,
+        evaluations: int,
+        *,
+        used: int = 0,
+        scale: int = 0,
+    ):
+        self.objective, self.options, self.scale = objective, options, scale
+        self.evaluation, self.final = used, used + evaluations
+        self.variable = (start * options.pixel_scale).contiguous().requires_grad_()
+        self.optimizer = OPTIMIZERS[options.name](self.variable, options)
+        self.average = Average(options.averaging, start) if options.averaging else None
+        self.progress = _Progress(options.tolerance, options.window)
+        self.kept: Step | None = None  # the last accepted step
+        self.stopped = False
+        self.losses: Losses
 
-    def closure() -> Tensor:
-        nonlocal losses
-        optimizer.zero_grad()
-        losses = objective(picture(variable))
-        losses.total.backward()
-        return losses.total
+    @property
+    def picture(self) -> Tensor:
+        """The result so far: the average of the iterates, or the last accepted picture."""
+        return self.kept.image if self.average is None else self.average.value
 
-    for evaluation in range(used + 1, used + evaluations + 1):
-        before = variable.detach().clone()
-        optimizer.step(closure)
-        if options.bounds == "clip" and not options.name.startswith("lbfgs"):
-            variable.data.clamp_(0, unit)
-        norm = torch.linalg.vector_norm(variable.grad) * unit
-        stop = _not_finite(losses, norm, evaluation)
-        accepted = stop is None and not (isinstance(optimizer, LBFGS) and optimizer.rejected)
-        if stop is None:
-            moved = not torch.equal(before, variable.detach())
-            stop = progress.judge(losses.total.item(), norm.item(), moved)
-        if stop is None and evaluation == used + evaluations:
-            stop = Stop("budget", f"all {evaluation} evaluations used")
-        step = Step(evaluation, picture(before), losses.detach(), norm, accepted, stop, scale)
+    def __iter__(self) -> Iterator[Step]:
+        while not self.stopped:
+            yield self.step()
+
+    def step(self) -> Step:
+        """Evaluate once, at the current picture, and move to the next one."""
+        before = self.variable.detach().clone()
+        self.optimizer.step(self._closure)
+        if self.options.bounds == "clip" and not self.options.name.startswith("lbfgs"):
+            self.variable.data.clamp_(0, self.options.pixel_scale)
+        self.evaluation += 1
+        norm = torch.linalg.vector_norm(self.variable.grad) * self.options.pixel_scale
+        failure = _not_finite(self.losses, norm, self.evaluation)
+        accepted = failure is None and not (isinstance(self.optimizer, LBFGS) and self.optimizer.rejected)
+        stop = failure or self._judge(norm, moved=not torch.equal(before, self.variable.detach()))
+        self.stopped = stop is not None
+        step = Step(self.evaluation, self._seen(before), self.losses.detach(), norm, accepted, stop, self.scale)
         if accepted:
-            kept = step
-        if average is not None:
-            if accepted:
-                average.update(picture(variable.detach()))
-            step = replace(step, average=average.value)
-        if stop and options.carry_state and options.name == "adam":
-            step = replace(step, state=optimizer.state_dict())
-        yield step if accepted else replace(step, fallback=kept)
-        if stop:
-            return
+            self.kept = step
+        if accepted and self.average is not None:
+            self.average.update(self._seen(self.variable.detach()))
+        return replace(
+            step,
+            average=None if self.average is None else self.average.value,
+            fallback=None if accepted else self.kept,
+        )
+
+    def _seen(self, variable: Tensor) -> Tensor:
+        """The picture that the objective sees."""
+        picture = variable / self.options.pixel_scale
+        return _StraightThroughClip.apply(picture) if self.options.bounds == "straight_through" else picture
+
+    def _closure(self) -> Tensor:
+        self.optimizer.zero_grad()
+        self.losses = self.objective(self._seen(self.variable))
+        self.losses.total.backward()
+        return self.losses.total
+
+    def _judge(self, norm: Tensor, moved: bool) -> Stop | None:
+        stop = self.progress.judge(self.losses.total.item(), norm.item(), moved)
+        if stop is None and self.evaluation == self.final:
+            stop = Stop("budget", f"all {self.evaluation} evaluations used")
+        return stop
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the steps to come depend on, in tensors and plain values."""
+        kept = self.kept and {
+            "evaluation": self.kept.evaluation,
+            "image": self.kept.image,
+            "losses": vars(self.kept.losses),
+            "gradient_norm": self.kept.gradient_norm,
+        }
+        return {
+            "evaluation": self.evaluation,
+            "final": self.final,
+            "stopped": self.stopped,
+            "variable": self.variable.detach(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average and (self.average.sum, self.average.weight),
+            "best": list(self.progress.best),
+            "kept": kept,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken; the steps that follow are the same to the last bit."""
+        device = self.variable.device
+        self.evaluation, self.final, self.stopped = state["evaluation"], state["final"], state["stopped"]
+        self.variable.data.copy_(state["variable"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            total, self.average.weight = state["average"]
+            self.average.sum = total.to(device)
+        self.progress.best.extend(state["best"])
+        if kept := state["kept"]:
+            losses = Losses(**kept["losses"]).to(device)
+            norm = kept["gradient_norm"].to(device)
+            self.kept = Step(kept["evaluation"], kept["image"].to(device), losses, norm, scale=self.scale)
 
 
 def _not_finite(losses: Losses, norm: Tensor, evaluation: int) -> Stop | None:

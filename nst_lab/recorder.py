@@ -4,6 +4,7 @@ A recorder only reads: no setting of it changes a bit of the result.
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -13,32 +14,42 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from torch import Tensor
+from torch.utils.tensorboard import summary
 
-from nst_lab import catalog
-from nst_lab.composition import to_settings
+from nst_lab import catalog, events, runs
+from nst_lab.claims import Claim
+from nst_lab.composition import flat, to_settings
 from nst_lab.config import Config
 from nst_lab.images import to_bytes
 from nst_lab.optimize import Step
 from nst_lab.synthesis import Inputs, at_scale
 
+METRICS = "metrics.jsonl"
+
 
 class Recorder:
-    """Writes the streams of one run folder; a context manager.
+    """Writes the streams of one run folder, appending to what is there; a context manager.
 
     Args:
         folder: an existing run folder.
         config: its filled configuration.
         inputs: content and styles, shown once, at the size at which the network sees them.
+        seconds: what a run that is resumed has taken already.
     """
 
-    def __init__(self, folder: Path, config: Config, inputs: Inputs):
+    def __init__(self, folder: Path, config: Config, inputs: Inputs, seconds: float = 0.0):
         self.every = config.log.every
         self.pictures = picture_schedule(config.optimizer.evaluations, config.log.images)
-        self.started = self.previous = time.perf_counter()
-        self.metrics = (folder / "metrics.jsonl").open("w", buffering=1)
-        self.board = SummaryWriter(str(folder), flush_secs=10)
-        self._describe(config, inputs)
+        self.previous = time.perf_counter()
+        self.started = self.previous - seconds
+        resumed = (folder / METRICS).exists()
+        self.metrics = (folder / METRICS).open("ab", buffering=0)  # unbuffered: a killed process leaves whole lines
+        self.board = events.EventFile(folder)
+        if not resumed:
+            self._describe(config, inputs)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -48,14 +59,16 @@ class Recorder:
         self.board.close()
 
     def _describe(self, config: Config, inputs: Inputs) -> None:
-        self.board.add_text("config", f"```yaml\n{OmegaConf.to_yaml(OmegaConf.create(to_settings(config)))}```")
         images = [config.content.image, *config.style.images, config.init.image]
-        self.board.add_text("credits", "\n".join(f"- {catalog.credit(image)}" for image in images if image))
+        credits = "\n".join(f"- {catalog.credit(image)}" for image in images if image)
+        settings = OmegaConf.to_yaml(OmegaConf.create(to_settings(config)))
         content, styles, _ = at_scale(inputs, config, 1.0)
+        sources = {f"source/style/{name}": style for name, style in styles.items()}
         if content is not None:
-            self.board.add_image("source/content", to_bytes(content))
-        for name, style in styles.items():
-            self.board.add_image(f"source/style/{name}", to_bytes(style))
+            sources["source/content"] = content
+        start = hparams_pb(_hyperparameters(config), trial_id=self.board.path.parent.name)
+        texts = [summary.text("config", f"```yaml\n{settings}```"), summary.text("credits", credits)]
+        self.board.add([start, *texts, *(_image(tag, picture) for tag, picture in sources.items())])
 
     def record(self, step: Step) -> None:
         """Log one evaluation if its turn has come; the first and the last one always have."""
@@ -65,26 +78,83 @@ class Recorder:
             self._scalars(step, seconds)
         if step.last or step.evaluation in self.pictures:
             shown = step.picture if step.last else step.image  # the last picture is the result, as saved
-            self.board.add_image("result/picture", to_bytes(shown), step.evaluation)
+            self.board.add([_image("result/picture", shown)], step.evaluation)
 
     def _scalars(self, step: Step, seconds: float) -> None:
         losses = step.losses.to_floats()
         line = {
             "evaluation": step.evaluation,
-            "seconds": round(self.previous - self.started, 4),
+            "seconds": round(self.seconds, 4),
             **losses,
             "gradient_norm": step.gradient_norm.item(),
             "accepted": step.accepted,
             "scale": step.scale,
             "size": list(step.image.shape[-2:]),
         }
-        self.metrics.write(json.dumps(finite_or_none(line), allow_nan=False) + "\n")
+        self.metrics.write(json.dumps(finite_or_none(line), allow_nan=False).encode() + b"\n")
         scalars = {f"loss/{name}": losses[name] for name in ("total", "content", "style", "tv")} | losses["terms"]
         scalars["gradient/norm"] = line["gradient_norm"]
         scalars["cost/seconds_per_evaluation"] = seconds
         scalars["cost/peak_memory_mib"] = peak_memory(step.image.device) / 2**20
-        for tag, value in scalars.items():
-            self.board.add_scalar(tag, value, step.evaluation)
+        self.board.add([summary.scalar(tag, value) for tag, value in scalars.items()], step.evaluation)
+
+    def finish(self, evaluation: int, distances: dict[str, float | None]) -> None:
+        """The end of a completed run: its distances and cost, for the table of hyperparameters."""
+        values = {f"distance/{name}": value for name, value in distances.items() if value is not None}
+        values["cost/seconds"] = self.seconds
+        scalars = [summary.scalar(tag, value) for tag, value in values.items()]
+        _, _, session_end = summary.hparams({}, {})
+        self.board.add([*scalars, session_end], evaluation)
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken up to its last evaluation."""
+        return self.previous - self.started
+
+    def sizes(self) -> dict[str, int]:
+        """The length of every stream of the folder, all of it on the disk: where a resumed run goes on."""
+        os.fsync(self.metrics.fileno())
+        self.board.sync()
+        folder = self.board.path.parent
+        return {path.name: path.stat().st_size for path in streams(folder)}
+
+
+def streams(folder: Path) -> list[Path]:
+    """The streams of a run folder."""
+    return [path for path in (folder / METRICS, *folder.glob(events.PATTERN)) if path.exists()]
+
+
+def rewind(claim: Claim, sizes: dict[str, int]) -> None:
+    """Cut the streams back to `sizes` and remove the others, so that no curve is drawn twice.
+
+    They are cut as copies: a process that was taken for dead may still hold the old files open.
+    """
+    for path in streams(claim.folder):
+        if path.name in sizes:
+            temporary = path.with_name(f".{path.name}.partial")
+            temporary.write_bytes(path.read_bytes()[: sizes[path.name]])
+            claim.replace(temporary, path.name)
+        else:
+            path.unlink()
+
+
+def _hyperparameters(config: Config) -> dict[str, str | float | bool]:
+    """Every setting of the picture by its dotted key, as TensorBoard takes them."""
+    settings = flat(runs.picture_settings(config))
+    return {key: hyperparameter(value) for key, value in settings.items()}
+
+
+def hyperparameter(value: Any) -> str | float | bool:
+    """A setting as TensorBoard takes it: a number, a truth value, or text."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, list):
+        return ", ".join(str(hyperparameter(item)) for item in value)
+    return "null" if value is None else str(value)
+
+
+def _image(tag: str, picture: Tensor) -> Summary:
+    return summary.image(tag, to_bytes(picture), dataformats="CHW")
 
 
 def finite_or_none(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One run from configuration to folder: load, claim, optimise, record, and the result whatever the stop reason."""
+"""One run from configuration to folder: claim, load or resume, optimise, record, and the result whatever the end."""
 
 import json
 import platform
@@ -16,19 +16,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nst_lab import catalog, runs
+from nst_lab import catalog, checkpoint, claims, runs
+from nst_lab.checkpoint import Checkpoints
 from nst_lab.checks import check_config
+from nst_lab.claims import Claim, ClaimLostError, Watch
 from nst_lab.composition import to_settings
-from nst_lab.config import Config, used_styles
-from nst_lab.errors import ImageError, UserError
-from nst_lab.images import image_size, load_image, save_image
-from nst_lab.objective import needed_taps
+from nst_lab.config import Config
+from nst_lab.errors import UserError
+from nst_lab.images import load_image, save_image
+from nst_lab.inputs import load_inputs
+from nst_lab.interruption import Deferral
+from nst_lab.metrics import METRICS_VERSION, distances_of_run
+from nst_lab.networks import shared_network
 from nst_lab.optimize import Step
 from nst_lab.progress import ProgressLine
-from nst_lab.recorder import Recorder, finite_or_none, peak_memory
-from nst_lab.synthesis import Inputs, Size, resolve_device, sizes_at, synthesise
-from nst_lab.vgg import build_network
-from nst_lab.weights import Weights, prepare_weights
+from nst_lab.recorder import Recorder, finite_or_none, peak_memory, rewind
+from nst_lab.synthesis import Synthesis, resolve_device
 
 PACKAGES = ("nst_lab", "torch", "torchvision", "pillow", "hydra-core", "tensorboard")
 
@@ -42,20 +45,27 @@ class Run:
 
     def image(self) -> Tensor:
         """The result (1, 3, H, W) in [0, 1], as saved."""
-        return load_image(self.folder / "result.png")
+        return load_image(self.folder / runs.RESULT)
 
 
 class RunError(UserError):
     """A run ended without a finite result; the message names the quantity and the evaluation."""
 
 
-def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = None) -> Run:
+def run(
+    config: Config, *, overrides: Sequence[str] = (), label: str | None = None, launch: str = "", wait: bool = True
+) -> Run:
     """Run `config` into its folder; a run already completed there is returned as it is (unless `force`).
+
+    A run that was interrupted or killed goes on from its checkpoint, and ends in the same picture and curves as one
+    that was not. A run that another process is making is waited for.
 
     Args:
         config: a filled configuration (`nst_lab.compose`).
         overrides: what it was composed from, for the manifest.
         label: how to call it on the terminal; by default the name of its folder.
+        launch: the sweep that the run belongs to, for the manifest.
+        wait: for a run that another process holds; otherwise `HeldError` is raised.
 
     Raises:
         ConfigError: the device is not there, the folder cannot be written, or sizes and layers do not fit.
@@ -65,118 +75,150 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
     Whatever is raised is also recorded in the manifest, with status `failed` or `interrupted`.
     """
     check_config(config)
-    device = resolve_device(config.device)
+    resolve_device(config.device)
     identity = runs.identify(config)
     folder = runs.run_folder(config, identity)
-    if not config.force and runs.is_completed(folder, identity):
-        return Run(folder, runs.read_manifest(folder))
-    runs.prepare_folder(folder)
-    manifest = _opening(config, identity, overrides, device)
-    runs.write_manifest(folder, manifest)
-    try:
-        _execute(config, folder, manifest, identity, label or folder.name)
-    except BaseException as error:
-        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-        manifest |= {"status": "interrupted" if interrupted else "failed", "end": _now()}
-        manifest["error"] = "interrupted" if interrupted else str(error) or type(error).__name__
-        if not isinstance(error, UserError) and not interrupted:
-            manifest["traceback"] = traceback.format_exc()
-        runs.write_manifest(folder, manifest)
-        raise
-    runs.write_manifest(folder, manifest | {"status": "completed", "end": _now()})
+    if config.force or not runs.is_completed(folder, identity):
+        runs.create_folder(folder)
+        claim_folder = claims.acquire if wait else Claim
+        with claim_folder(folder, launch, Watch(config.runner.takeover_seconds)) as claim:
+            if config.force or not runs.is_completed(folder, identity):  # another process may have, meanwhile
+                _Attempt(config, identity, claim, overrides).make(label or folder.name)
     return Run(folder, runs.read_manifest(folder))
 
 
-def _execute(config: Config, folder: Path, manifest: dict[str, Any], identity: runs.Identity, label: str) -> None:
-    inputs = load_inputs(config)
-    model = config.model
-    hashes = (identity.hashes["weights"], identity.hashes.get("means"))
-    weights = _shared_weights(hashes, model.weights, model.seed, model.normalized, model.means)
-    manifest["unscaled_filters"] = weights.unscaled_filters
-    network = build_network(config.model, weights, needed_taps(config), config.precision)
-    step: Step | None = None
-    with Recorder(folder, config, inputs) as recorder, ProgressLine(label, config.optimizer.evaluations) as line:
+class _Attempt:
+    """One attempt at a run in its claimed folder; the manifest tells of it from beginning to end."""
+
+    def __init__(self, config: Config, identity: runs.Identity, claim: Claim, overrides: Sequence[str]):
+        self.config, self.identity, self.claim, self.folder = config, identity, claim, claim.folder
+        self.resumed = None if config.force else checkpoint.read(self.folder, identity.fingerprint)
+        earlier = runs.read_manifest(self.folder) or {}
+        attempt = {
+            "launch": claim.owner.launch,
+            "host": claim.owner.process.host,
+            "process": claim.owner.process.pid,
+            "start": _now(),
+            "after_evaluation": self.resumed["evaluation"] if self.resumed else 0,
+        }
+        self.manifest = _opening(config, identity, overrides) | {
+            "start": earlier.get("start", attempt["start"]) if self.resumed else attempt["start"],
+            "attempts": [*earlier.get("attempts", []), attempt],
+        }
+
+    def make(self, label: str) -> None:
+        """The run, and its manifest whatever happens."""
+        self._clear()
+        self._tell("running")
         try:
-            for step in synthesise(inputs, config, network):
+            self._execute(label)
+        except ClaimLostError:
+            raise  # the folder is no longer this process's to write into
+        except BaseException as error:
+            if self.manifest["status"] != "completed":
+                self._tell_end(error)
+            raise
+
+    def _clear(self) -> None:
+        """Remove what an earlier attempt left and this one does not go on with."""
+        for remains in self.folder.glob(".*.partial*"):  # of a process that was killed while it wrote
+            remains.unlink()
+        rewind(self.claim, self.resumed["streams"] if self.resumed else {})
+        if not self.resumed:
+            for name in (runs.RESULT, checkpoint.NAME):
+                (self.folder / name).unlink(missing_ok=True)
+
+    def _tell(self, status: str, **more: Any) -> None:
+        self.manifest |= {"status": status, **more}
+        runs.write_manifest(self.claim, self.manifest)
+
+    def _tell_end(self, error: BaseException) -> None:
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        message = "interrupted" if interrupted else str(error) or type(error).__name__
+        more = {"error": message, "end": _now()}
+        if not isinstance(error, UserError) and not interrupted:
+            more["traceback"] = "".join(traceback.format_exception(error))
+        with suppress(OSError):  # where the manifest cannot be written, the error itself matters more
+            self._tell("interrupted" if interrupted else "failed", **more)
+
+    def _execute(self, label: str) -> None:
+        config = self.config
+        inputs = load_inputs(config)
+        network, memory, unscaled_filters = shared_network(config, self.identity.hashes)
+        self.manifest["unscaled_filters"] = unscaled_filters
+        synthesis = Synthesis(inputs, config, network, memory=memory)
+        if self.resumed:
+            synthesis.load_state_dict(self.resumed["synthesis"])
+        seconds = self.resumed["seconds"] if self.resumed else 0.0
+        with (
+            Recorder(self.folder, config, inputs, seconds) as recorder,
+            ProgressLine(label, config.optimizer.evaluations) as line,
+            Deferral() as interruption,
+        ):
+            step = self._optimise(synthesis, recorder, line, interruption)
+            if step.stop.reason == "not_finite":
+                raise RunError(step.stop.detail)
+            if config.log.distances:
+                measured = distances_of_run(
+                    self.folder / runs.RESULT, inputs.content, inputs.styles, resampling=config.resampling
+                )
+                self.manifest |= {"distances": measured, "metrics_version": METRICS_VERSION}
+            recorder.finish(step.evaluation, self.manifest.get("distances", {}))
+            self._tell("completed", end=_now())
+            (self.folder / checkpoint.NAME).unlink(missing_ok=True)
+
+    def _optimise(self, synthesis: Synthesis, recorder: Recorder, line: ProgressLine, interruption: Deferral) -> Step:
+        """All steps that are left; an interruption ends them after a checkpoint."""
+        checkpoints = Checkpoints(self.claim, self.identity.fingerprint, self.config.log.checkpoint_seconds)
+        step: Step | None = None
+        try:
+            for step in synthesis:
                 recorder.record(step)
                 line.update(step)
+                if not step.last and (interruption.asked or checkpoints.due()):
+                    checkpoints.write(
+                        lambda evaluation=step.evaluation: {
+                            "evaluation": evaluation,
+                            "seconds": recorder.seconds,
+                            "streams": recorder.sizes(),
+                            "synthesis": synthesis.state_dict(),
+                        }
+                    )
+                if not step.last and interruption.asked:
+                    raise KeyboardInterrupt
         finally:
             if step is not None:
-                _save(folder, manifest, runs.picture_settings(config), step)
-                manifest["seconds"] = round(recorder.previous - recorder.started, 3)
-    if step.stop.reason == "not_finite":
-        raise RunError(step.stop.detail)
+                self.manifest["seconds"] = round(recorder.seconds, 3)
+                self._save(step)
+        return step
+
+    def _save(self, step: Step) -> None:
+        """The picture of the last accepted step, whatever ended the run."""
+        result = step.result
+        self.manifest |= {
+            "evaluations": step.evaluation,
+            "stop_reason": step.stop.reason if step.last else "interrupted",
+            "stop_detail": step.stop.detail if step.last else f"interrupted after evaluation {step.evaluation}",
+            "losses": finite_or_none(result.losses.to_floats()) | {"evaluation": result.evaluation},
+            "size": list(result.image.shape[-2:]),
+            "peak_memory_bytes": peak_memory(step.image.device),
+        }
+        metadata = {
+            "Software": f"nst_lab {version('nst_lab')}",
+            "nst_lab fingerprint": self.manifest["fingerprint"],
+            "nst_lab settings": json.dumps(runs.picture_settings(self.config)),
+            "Copyright": "; ".join(self.manifest["credits"]),
+        }
+        temporary = self.folder / ".result.partial.png"
+        save_image(step.picture, temporary, metadata)
+        self.claim.replace(temporary, runs.RESULT)
 
 
-def _save(folder: Path, manifest: dict[str, Any], settings: dict[str, Any], step: Step) -> None:
-    """The picture of the last accepted step, whatever ended the run."""
-    result = step.result
-    manifest |= {
-        "evaluations": step.evaluation,
-        "stop_reason": step.stop.reason if step.last else "interrupted",
-        "stop_detail": step.stop.detail if step.last else f"interrupted after evaluation {step.evaluation}",
-        "losses": finite_or_none(result.losses.to_floats()) | {"evaluation": result.evaluation},
-        "size": list(result.image.shape[-2:]),
-        "peak_memory_bytes": peak_memory(step.image.device),
-    }
-    metadata = {
-        "Software": f"nst_lab {version('nst_lab')}",
-        "nst_lab fingerprint": manifest["fingerprint"],
-        "nst_lab settings": json.dumps(settings),
-        "Copyright": "; ".join(manifest["credits"]),
-    }
-    save_image(step.picture, folder / "result.png", metadata)
-
-
-def load_inputs(config: Config) -> Inputs:
-    """Decode the pictures that a configuration names."""
-    return Inputs(
-        content=None if config.content.image is None else load_image(config.content.image),
-        styles={name: load_image(image) for name, image in _needed_styles(config)},
-        init=load_image(config.init.image) if config.init.kind == "file" else None,
-    )
-
-
-def _needed_styles(config: Config) -> list[tuple[str, str]]:
-    """Short name and image of every style that the run depends on."""
-    images = config.style.images
-    styles = zip(catalog.short_names(images), images, used_styles(config), strict=True)
-    return [(name, image) for name, image, used in styles if used]
-
-
-def sizes_from_headers(config: Config, factor: float = 1.0) -> tuple[Size, dict[str, Size]]:
-    """`sizes_at` without decoding a picture or fetching one whose size the catalog knows.
-
-    Raises:
-        ConfigError: a picture would be too small for the deepest tap.
-        ImageError: a picture has no readable header.
-    """
-    return sizes_at(
-        None if config.content.image is None else image_size(config.content.image),
-        {name: image_size(image) for name, image in _needed_styles(config)},
-        image_size(config.init.image) if config.init.kind == "file" else None,
-        config,
-        factor,
-    )
-
-
-def check_sizes(config: Config) -> None:
-    """Raise before any work if a picture is too small for the layers at any scale.
-
-    A picture that cannot be read is no reason to refuse a sweep: its cells will fail and say so.
-
-    Raises:
-        ConfigError: as `sizes_from_headers`.
-    """
-    with suppress(ImageError):
-        for factor in {scale.factor for scale in config.scales or []} | {1.0}:
-            sizes_from_headers(config, factor)
-
-
-def _opening(config: Config, identity: runs.Identity, overrides: Sequence[str], device: torch.device) -> dict:
+def _opening(config: Config, identity: runs.Identity, overrides: Sequence[str]) -> dict[str, Any]:
     settings = to_settings(config)
     convention_overrides = settings.pop("convention_overrides")
     images = [image for image in (config.content.image, *config.style.images, config.init.image) if image]
+    device = resolve_device(config.device)
     return {
         "status": "running",
         "fingerprint": identity.fingerprint,
@@ -190,7 +232,6 @@ def _opening(config: Config, identity: runs.Identity, overrides: Sequence[str], 
         "commit": _commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
         "threads": config.threads or torch.get_num_threads(),
-        "start": _now(),
     }
 
 
@@ -209,12 +250,3 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-@lru_cache(maxsize=2)
-def _shared_weights(_hashes: tuple[str | None, ...], *source: Any) -> Weights:
-    """The weights of the last networks used, so that the cells of a sweep read them once per process.
-
-    The hashes of their files are part of the key: a file that is replaced is read again.
-    """
-    return prepare_weights(*source)

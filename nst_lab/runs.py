@@ -5,18 +5,24 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from nst_lab import catalog, weight_files
-from nst_lab.composition import to_settings
-from nst_lab.config import Config, used_styles
+from nst_lab.claims import Claim, Watch
+from nst_lab.composition import flat, shipped_defaults, to_settings
+from nst_lab.config import Config, Scale, used_styles
 from nst_lab.errors import ConfigError
 
 RESULT_VERSION = 1  # raise it when the same settings begin to give another picture
 
+MANIFEST = "manifest.json"
+RESULT = "result.png"
+LONGEST_NAME = 120  # of a folder, without the fingerprint
+
 # Keys about where and how a run is made, not about its picture.
-HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log", "convention_overrides")
+HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log", "runner", "convention_overrides")
 # Keys that a hash of their bytes, or the weights that follow from them, stand for.
 STOOD_FOR = {
     "convention", "content.image", "style.images", "init.image", "model.weights", "model.means",
@@ -27,8 +33,6 @@ NEUTRAL = {
     "resampling": "bicubic", "style.upscale": True, "loss.w2_sqrt": "exact", "loss.w2_eps": 1e-4, "loss.tv_factor": 1,
     "loss.tv_range": 1, "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
 }  # fmt: skip
-
-LEFT_BY_RUNS = ("metrics.jsonl", "events.out.tfevents.*", "result.png")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def identify(config: Config) -> Identity:
     }
     if config.model.normalized and config.model.means:
         hashes["means"] = weight_files.identity(config.model.means)
-    text = json.dumps([RESULT_VERSION, _flat(picture_settings(config)), hashes], sort_keys=True)
+    text = json.dumps([RESULT_VERSION, _determining(picture_settings(config)), hashes], sort_keys=True)
     return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
 
 
@@ -61,14 +65,9 @@ def picture_settings(config: Config) -> dict[str, Any]:
     return {key: value for key, value in to_settings(config).items() if key not in HOUSEKEEPING}
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" not in STOOD_FOR and NEUTRAL.get(f"{prefix}{key}") != value:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _determining(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that the fingerprint is made of, by dotted key."""
+    return {key: value for key, value in flat(settings).items() if key not in STOOD_FOR and NEUTRAL.get(key) != value}
 
 
 def _image_hash(image: str | None) -> str | None:
@@ -76,27 +75,75 @@ def _image_hash(image: str | None) -> str | None:
 
 
 def run_folder(config: Config, identity: Identity) -> Path:
-    """`<out_dir>/<name>/<content>-<styles>-<convention>-<12 digits of the fingerprint>`."""
+    """`<out_dir>/<name>/<content>-<styles>-<convention>[-<what is unusual>…]-<12 digits of the fingerprint>`.
+
+    Unusual is what differs from the convention, and a size, budget or seed other than the shipped one: a pure function
+    of the settings, so that a run is called the same in every sweep.
+    """
     content = catalog.short_names([config.content.image])[0] if config.content.image else "texture"
     styles = "+".join(catalog.short_names(config.style.images)) if config.loss.style_weight > 0 else "reconstruction"
-    readable = "-".join(re.sub(r"[^\w+.]+", "_", part)[:40].strip("._") for part in (content, styles)).strip("-")
-    return Path(config.out_dir) / config.name / f"{readable}-{config.convention}-{identity.fingerprint[:12]}"
+    name = "-".join(part for part in map(_readable, (content, styles)) if part) + f"-{config.convention}"
+    for part in map(_readable, _unusual(config)):
+        if len(name) + len(part) < LONGEST_NAME:
+            name += f"-{part}"
+    return Path(config.out_dir) / config.name / f"{name}-{identity.fingerprint[:12]}"
+
+
+def _readable(text: str) -> str:
+    return re.sub(r"[^\w+.]+", "_", text)[:40].strip("._")
+
+
+def _unusual(config: Config) -> list[str]:
+    values = {key: attrgetter(key)(config) for key in (*config.convention_overrides, *shipped_defaults())}
+    return [_in_short(key, value) for key, value in values.items() if shipped_defaults().get(key, ()) != value]
+
+
+def _in_short(key: str, value: Any) -> str:
+    section, _, last = key.rpartition(".")
+    text = "+".join(map(_value_in_short, value if isinstance(value, list) else [value]))
+    if last in ("kind", "name", "statistic"):  # noise, adam, w2 say what they are
+        return text
+    if section == "layers":
+        return f"{last.replace('_weights', '_layer_weights')}_{text}" if "weights" in last else f"{last}_layers_{text}"
+    return f"{last}_{text}" if section in ("", "loss", "optimizer") else f"{section}_{last}_{text}"
+
+
+def _value_in_short(value: Any) -> str:
+    if isinstance(value, Scale):
+        value = value.factor
+    if isinstance(value, float):
+        return f"{value:g}".replace("e+0", "e").replace("e-0", "e-")
+    return Path(str(value).removeprefix("relu")).stem
+
+
+def state(folder: Path, identity: Identity, watch: Watch) -> str:
+    """What has become of a run.
+
+    `held` by a living process, `completed`, `failed`, `interrupted` (it wrote a checkpoint and left), `killed` (it left
+    without a word) or `new`.
+    """
+    if watch.judge(folder)[1] is not None:
+        return "held"
+    if is_completed(folder, identity):
+        return "completed"
+    status = (read_manifest(folder) or {}).get("status")
+    return {"failed": "failed", "interrupted": "interrupted", "running": "killed"}.get(status, "new")
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a run folder; None where there is none or it cannot be read."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) else None
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Replace the manifest in one step, so that a reader never sees half of one."""
-    temporary = folder / ".manifest.partial.json"
+def write_manifest(claim: Claim, manifest: dict[str, Any]) -> None:
+    """Replace the manifest of a claimed folder in one step, so that a reader never sees half of one."""
+    temporary = claim.folder / ".manifest.partial.json"
     temporary.write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n")
-    temporary.replace(folder / "manifest.json")
+    claim.replace(temporary, MANIFEST)
 
 
 def is_completed(folder: Path, identity: Identity) -> bool:
@@ -106,21 +153,18 @@ def is_completed(folder: Path, identity: Identity) -> bool:
         manifest is not None
         and manifest.get("status") == "completed"
         and manifest.get("fingerprint") == identity.fingerprint
-        and (folder / "result.png").is_file()
+        and (folder / RESULT).is_file()
     )
 
 
-def prepare_folder(folder: Path) -> None:
-    """Create the folder; what an earlier run left goes, so that no curve is drawn twice and no picture is stale.
+def create_folder(folder: Path) -> None:
+    """Create a run folder if it is not there.
 
     Raises:
-        ConfigError: the folder cannot be created or written.
+        ConfigError: it cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for pattern in LEFT_BY_RUNS:
-            for stream in folder.glob(pattern):
-                stream.unlink()
     except OSError as error:
         raise ConfigError(f"out_dir: {folder} cannot be written ({error.strerror})") from error
     if not os.access(folder, os.W_OK):

@@ -1,20 +1,19 @@
-"""A list of cells: expand it, check it, drop what is completed, launch the rest with a Hydra launcher, sum it up."""
+"""A command line -> its cells, checked; what is completed, held or to be done; and the closing table."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.plugins import Plugins
-from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import OmegaConf
+from hydra.types import RunMode
 from rich.console import Console
 from rich.table import Table
 
 from nst_lab import runs, seed_runs
-from nst_lab.composition import Cell, Composer, finish
+from nst_lab.claims import Watch
+from nst_lab.composition import Cell, Composer
 from nst_lab.errors import ConfigError
 
 # A picture of one's own takes the place of the declared sets that would only be overridden by it.
@@ -23,12 +22,17 @@ OWN_PICTURE = {"content": "content.image", "style": "style.images"}
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell with its identity and folder; `completed` when launched before with the very same settings and inputs."""
+    """A cell with its identity and folder, and what had become of it when the sweep was planned (`runs.state`)."""
 
     cell: Cell
     identity: runs.Identity
     folder: Path
-    completed: bool
+    state: str
+
+    @property
+    def completed(self) -> bool:
+        """Whether the very same settings and inputs were run before, and are not to be run again."""
+        return self.state == "completed" and not self.cell.config.force
 
 
 def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list[Cell]:
@@ -42,7 +46,7 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
         ConfigError: at the first cell that is wrong.
     """
     parsed = composer.parse(list(overrides))
-    hydra_own = _hydras_own(overrides)
+    hydra_own = hydras_own(overrides)
     task = [o for o in parsed if o.input_line not in hydra_own]
     experiments = [o for o in task if o.key_or_group == "experiment"]
     choices = [line for o in experiments for line in _values(o)] or [None]
@@ -56,13 +60,13 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
             raise ConfigError(f"{swept[0]}: several values need a sweep (-m); a list is written key=[a,b]")
         [batch] = BasicSweeper.split_arguments(composer.parse([*fixed, *declared, *rest]), max_batch_size=None)
         for lines in map(seed_runs.expand, batch):
-            cells.append(Cell(tuple(lines), finish(composer.load([*hydra_own, *lines]))))
+            cells.append(Cell(tuple(lines), composer.cell([*hydra_own, *lines])))
     if not cells:
         raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
     return cells
 
 
-def _hydras_own(overrides: Sequence[str]) -> list[str]:
+def hydras_own(overrides: Sequence[str]) -> list[str]:
     """The overrides that configure Hydra (its launcher, its folders) and not a run."""
     return [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
@@ -81,35 +85,21 @@ def _declared_sweep(composer: Composer, overrides: list[str], given: list[str]) 
     return [f"{key}={value}" for key, value in params.items() if key not in taken]
 
 
-def plan(cells: Sequence[Cell]) -> list[Planned]:
+def plan(cells: Sequence[Cell], watch: Watch) -> list[Planned]:
     """Identify every cell; cells that would make the same picture in the same folder are planned once."""
     planned = {}
     for cell in cells:
         identity = runs.identify(cell.config)
         folder = runs.run_folder(cell.config, identity)
-        done = not cell.config.force and runs.is_completed(folder, identity)
-        planned.setdefault(folder, Planned(cell, identity, folder, done))
+        if folder not in planned:
+            planned[folder] = Planned(cell, identity, folder, runs.state(folder, identity, watch))
     return list(planned.values())
 
 
-def launch(composer: Composer, planned: Sequence[Planned], overrides: Sequence[str], task: TaskFunction) -> None:
-    """Run the cells that are not completed with the Hydra launcher that the command line's `overrides` configure."""
-    pending = [item.cell for item in planned if not item.completed]
-    if not pending:
-        return
-    master = composer.load([*_hydras_own(overrides), *pending[0].overrides], RunMode.MULTIRUN)
-    context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
-    try:
-        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
-    except Exception as error:  # whatever the constructor of a plugin does with what it was given
-        raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
-    sweep_dir = Path(master.hydra.sweep.dir)
-    try:
-        sweep_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save({"cells": [list(cell.overrides) for cell in pending]}, sweep_dir / "cells.yaml")
-    except OSError as error:
-        raise ConfigError(f"out_dir={master.out_dir}: {sweep_dir} cannot be written ({error.strerror})") from error
-    launcher.launch([list(cell.overrides) for cell in pending], initial_job_idx=0)
+def count_states(planned: Sequence[Planned]) -> str:
+    """How many runs are in which state: `2 new, 1 completed, 0 held, 1 interrupted`."""
+    counts = Counter(item.state for item in planned)
+    return ", ".join(f"{counts[state]} {state}" for state in dict.fromkeys(("new", "completed", "held", *counts)))
 
 
 def swept_keys(cells: Sequence[Cell]) -> list[str]:
@@ -142,9 +132,9 @@ def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
 
 
 def print_summary(planned: Sequence[Planned]) -> int:
-    """The closing table: what completed, what failed and why. Returns the exit status."""
+    """The closing table: what completed, at which distances; what failed and why. Returns the exit status."""
     keys = swept_keys([item.cell for item in planned])
-    table = Table("run", "status", "evaluations", "total", "seconds", box=None, pad_edge=False)
+    table = Table("run", "status", "evaluations", "content", "style", "seconds", box=None, pad_edge=False)
     status = 0
     for item in planned:
         manifest = runs.read_manifest(item.folder) or {}
@@ -152,13 +142,13 @@ def print_summary(planned: Sequence[Planned]) -> int:
         earlier = " (earlier)" if item.completed else ""
         if state != "completed":
             status = 1
-        total = (manifest.get("losses") or {}).get("total")
+        distances = manifest.get("distances") or {}
         table.add_row(
             label(item.cell.overrides, keys) or item.folder.name,
             state + earlier,
             str(manifest.get("evaluations", "")),
-            "" if total is None else f"{total:.4g}",
-            f"{manifest.get('seconds', 0):.0f}",
+            *("" if distances.get(key) is None else f"{distances[key]:.3f}" for key in ("content", "style")),
+            f"{manifest['seconds']:.0f}" if "seconds" in manifest else "",
         )
     print_table(table)
     for item in planned:

@@ -1,12 +1,13 @@
 """From images and a filled configuration to a picture; no files, no logger.
 
-`synthesise` is the generator under everything: it yields one `Step` per closure evaluation. `transfer` drives it.
+`Synthesis` is under everything: iterating it yields one `Step` per closure evaluation. `transfer` drives it.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +20,9 @@ from nst_lab.config import Config, Scale, used_styles
 from nst_lab.errors import ConfigError
 from nst_lab.images import resize, target_size
 from nst_lab.initial import initial_image
+from nst_lab.memory import Memory
 from nst_lab.objective import Objective, needed_taps
-from nst_lab.optimize import Step, Stop, optimise
+from nst_lab.optimize import Optimisation, Step, Stop
 from nst_lab.vgg import VGG19, build_network
 from nst_lab.weights import prepare_weights
 
@@ -73,7 +75,7 @@ def transfer(
     check_config(config)
     inputs = _checked_inputs(content, styles, init, config)
     started, history = time.perf_counter(), []
-    for step in synthesise(inputs, config):
+    for step in Synthesis(inputs, config):
         history.append(step.losses.total.item())
         if on_step:
             on_step(replace(step, image=step.image.clone()))  # a watcher may do with its picture what it likes
@@ -87,9 +89,7 @@ def transfer(
     )
 
 
-def _checked_inputs(
-    content: Tensor | None, styles: Sequence[Tensor], init: Tensor | None, config: Config
-) -> Inputs:
+def _checked_inputs(content: Tensor | None, styles: Sequence[Tensor], init: Tensor | None, config: Config) -> Inputs:
     names = short_names(config.style.images)
     if len(styles) != len(names):
         raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
@@ -117,39 +117,91 @@ def _check_picture(name: str, picture: Tensor) -> None:
         raise ConfigError(f"{name} has values from {picture.min():g} to {picture.max():g}, expected {expected}")
 
 
-def synthesise(inputs: Inputs, config: Config, network: VGG19 | None = None) -> Iterator[Step]:
-    """Run the coarse-to-fine schedule of `config`, yielding one `Step` per closure evaluation.
+class Synthesis:
+    """One run: the coarse-to-fine schedule of `config`; iterating yields one `Step` per closure evaluation.
 
     Every scale starts from the result of the one before, with a fresh optimiser unless Adam's state is carried over;
-    evaluations that a scale saves by converging are left to the following ones. `network` may be passed in to share it
-    between runs.
+    evaluations that a scale saves by converging are left to the following ones.
+
+    Args:
+        inputs: the pictures.
+        config: a filled configuration.
+        network: shared between runs; by default built for this one.
+        memory: remembers the targets of that network for other runs.
     """
-    device = resolve_device(config.device)
-    with _numerics(config):
-        if network is None:
-            model = config.model
-            weights = prepare_weights(model.weights, model.seed, model.normalized, model.means)
-            network = build_network(model, weights, needed_taps(config), config.precision)
-        network = network.to(device).requires_grad_(False)
-        scales = schedule(config)
-        used, step, state = 0, None, None
-        for index, scale in enumerate(scales):
-            content, styles, size = at_scale(inputs, config, scale.factor)
-            if step is None:
-                start = _start(inputs, config, size)
-            else:
-                start = resize(step.picture, *size, clip=config.optimizer.bounds == "clip")
-                state = resize_moments(step.state, *size) if step.state else None
-            on_device = {name: style.to(device) for name, style in styles.items()}
-            objective = Objective(network, None if content is None else content.to(device), on_device, config)
-            budget = split_budget(config.optimizer.evaluations - used, scales[index:])[0]
-            steps = optimise(objective, start.to(device), config.optimizer, budget, used=used, scale=index, state=state)
-            for step in steps:
-                final = index == len(scales) - 1 or (step.stop is not None and step.stop.reason == "not_finite")
-                yield replace(step, last=final and step.stop is not None)
-            if final:
-                return
-            used = step.evaluation
+
+    def __init__(self, inputs: Inputs, config: Config, network: VGG19 | None = None, *, memory: Memory | None = None):
+        self.inputs, self.config, self.memory = inputs, config, memory
+        self.device = resolve_device(config.device)
+        self.network = (network or _own_network(config)).to(self.device).requires_grad_(False)
+        self.scales = schedule(config)
+        self.random = torch.Generator().manual_seed(config.seed)
+        self.optimisation: Optimisation | None = None
+
+    def __iter__(self) -> Iterator[Step]:
+        with _numerics(self.config):
+            if self.optimisation is None:
+                self.optimisation = self._optimisation(0)
+            while True:
+                final = self.optimisation.scale == len(self.scales) - 1
+                for step in self.optimisation:
+                    diverged = step.stop is not None and step.stop.reason == "not_finite"
+                    yield replace(step, last=step.stop is not None and (final or diverged))
+                    if diverged:
+                        return
+                if final:
+                    return
+                self.optimisation = self._optimisation(self.optimisation.scale + 1, self.optimisation)
+
+    def _optimisation(self, scale: int, before: Optimisation | None = None) -> Optimisation:
+        """The optimisation of one scale, from the result of the one before."""
+        config = self.config
+        content, styles, size = at_scale(self.inputs, config, self.scales[scale].factor)
+        if before is None:
+            start = _start(self.inputs, config, size, self.random)
+        else:
+            start = resize(before.picture, *size, clip=config.optimizer.bounds == "clip")
+        used = before.evaluation if before else 0
+        optimisation = Optimisation(
+            self._objective(content, styles),
+            start.to(self.device),
+            config.optimizer,
+            split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
+            used=used,
+            scale=scale,
+        )
+        if before and config.optimizer.carry_state and config.optimizer.name == "adam":
+            optimisation.optimizer.load_state_dict(resize_moments(before.optimizer.state_dict(), *size))
+        return optimisation
+
+    def _objective(self, content: Tensor | None, styles: dict[str, Tensor]) -> Objective:
+        content = None if content is None else content.to(self.device)
+        styles = {name: style.to(self.device) for name, style in styles.items()}
+        return Objective(self.network, content, styles, self.config, self.memory)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the steps to come depend on, between two steps; tensors and plain values."""
+        return {
+            "scale": self.optimisation.scale,
+            "random": self.random.get_state(),
+            "optimisation": self.optimisation.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken; the steps that follow are the same to the last bit."""
+        with _numerics(self.config):
+            content, styles, size = at_scale(self.inputs, self.config, self.scales[state["scale"]].factor)
+            blank = torch.zeros(1, 3, *size, device=self.device)
+            objective, options = self._objective(content, styles), self.config.optimizer
+            self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"])
+        self.optimisation.load_state_dict(state["optimisation"])
+        self.random.set_state(state["random"])
+
+
+def _own_network(config: Config) -> VGG19:
+    model = config.model
+    weights = prepare_weights(model.weights, model.seed, model.normalized, model.means)
+    return build_network(model, weights, needed_taps(config), config.precision)
 
 
 def schedule(config: Config) -> list[Scale]:
@@ -220,11 +272,11 @@ def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
             )
 
 
-def _start(inputs: Inputs, config: Config, size: Size) -> Tensor:
+def _start(inputs: Inputs, config: Config, size: Size, random: torch.Generator) -> Tensor:
     style = next(iter(inputs.styles.values()), None)
     return initial_image(
         config.init,
-        config.seed,
+        random,
         *size,
         content=inputs.content,
         style=style,

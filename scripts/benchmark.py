@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,10 +23,10 @@ import torch
 import nst_lab
 from nst_lab.config import Config
 from nst_lab.objective import Objective, needed_taps
-from nst_lab.optimize import Step, optimise
+from nst_lab.optimize import Optimisation
 from nst_lab.recorder import Recorder
 from nst_lab.runner import load_inputs
-from nst_lab.synthesis import Inputs, at_scale, resolve_device, synthesise
+from nst_lab.synthesis import Inputs, Synthesis, at_scale, resolve_device
 from nst_lab.vgg import VGG19, build_network
 from nst_lab.weights import prepare_weights
 
@@ -75,14 +75,14 @@ def time_evaluation(
     """Median seconds of the network's forward and backward to the picture, and of a whole optimiser step."""
     content, styles, _ = at_scale(inputs, config, 1.0)
     objective = Objective(network, content.to(device), {name: s.to(device) for name, s in styles.items()}, config)
-    steps: Iterator[Step] = optimise(objective, content.to(device), config.optimizer, config.optimizer.evaluations)
+    optimisation = Optimisation(objective, content.to(device), config.optimizer, config.optimizer.evaluations)
     picture = content.to(device).clone().requires_grad_()
 
     def bare() -> None:
         picture.grad = None
         sum(tap.sum() for tap in network(picture).values()).backward()
 
-    seconds: dict[Callable, list[float]] = {bare: [], steps.__next__: []}
+    seconds: dict[Callable, list[float]] = {bare: [], optimisation.step: []}
     contenders = list(seconds)
     for index in range(rounds + 2):
         for contender in contenders:
@@ -101,7 +101,7 @@ def logging_share(network: VGG19, inputs: Inputs, config: Config, evaluations: i
     logging, started = 0.0, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         with Recorder(Path(folder), config, inputs) as recorder:
-            for step in synthesise(inputs, config, network):
+            for step in Synthesis(inputs, config, network):
                 before = time.perf_counter()
                 recorder.record(step)
                 logging += time.perf_counter() - before

@@ -12,8 +12,8 @@ from nst_lab.averaging import Average, resize_moments
 from nst_lab.config import Config, Optimizer
 from nst_lab.images import resize
 from nst_lab.objective import Losses
-from nst_lab.optimize import Step, optimise
-from nst_lab.synthesis import Inputs, at_scale, schedule, synthesise
+from nst_lab.optimize import Optimisation, Step
+from nst_lab.synthesis import Inputs, Synthesis, at_scale, schedule
 
 TINY = ["model=random", "size=32", "layers.content=[relu2_1]", "layers.style=[relu1_1,relu2_1]"]
 CROWSON = ["convention=crowson", *TINY, "optimizer.evaluations=9"]
@@ -39,11 +39,11 @@ def towards_goal(image: Tensor) -> Losses:
 
 
 def run(*overrides: str, evaluations: int = 12) -> list[Step]:
-    return list(optimise(towards_goal, START, options(*overrides), evaluations))
+    return list(Optimisation(towards_goal, START, options(*overrides), evaluations))
 
 
 def record(config: Config) -> list[Step]:
-    return list(synthesise(Inputs(CONTENT, {"starry_strokes": STYLE}), config))
+    return list(Synthesis(Inputs(CONTENT, {"starry_strokes": STYLE}), config))
 
 
 def test_the_average_is_the_weighted_mean_of_all_pictures() -> None:
@@ -78,7 +78,7 @@ def test_a_picture_that_is_not_finite_does_not_enter_the_average() -> None:
         losses = towards_goal(image)
         return losses if image.max() < 0.75 else replace(losses, total=losses.total * torch.inf)
 
-    last = list(optimise(breaks, START, options("optimizer.averaging=0.9"), 50))[-1]
+    last = list(Optimisation(breaks, START, options("optimizer.averaging=0.9"), 50))[-1]
     assert last.stop.reason == "not_finite"
     assert last.picture.isfinite().all()
 
@@ -100,7 +100,9 @@ def test_clipping_leaves_lbfgs_alone() -> None:
 
 
 def test_moments_are_resized_and_stay_valid() -> None:
-    state = run("optimizer.carry_state=true")[-1].state
+    optimisation = Optimisation(towards_goal, START, options(), 12)
+    list(optimisation)
+    state = optimisation.optimizer.state_dict()
     larger = resize_moments(state, 5, 7)
     [moments], [before] = larger["state"].values(), state["state"].values()
     assert moments["exp_avg"].shape == moments["exp_avg_sq"].shape == (1, 3, 5, 7)
@@ -110,12 +112,11 @@ def test_moments_are_resized_and_stay_valid() -> None:
 
 
 def test_carried_moments_continue_a_run_as_if_it_had_not_stopped() -> None:
-    whole = run("optimizer.carry_state=true", evaluations=12)
-    first = run("optimizer.carry_state=true", evaluations=7)
-    assert [step.state is None for step in first] == [True] * 6 + [False]
-    second = list(
-        optimise(towards_goal, whole[7].image, options(), 5, used=7, state=resize_moments(first[-1].state, 2, 2))
-    )
+    whole = run(evaluations=12)
+    first = Optimisation(towards_goal, START, options(), 7)
+    list(first)
+    second = Optimisation(towards_goal, whole[7].image, options(), 5, used=7)
+    second.optimizer.load_state_dict(resize_moments(first.optimizer.state_dict(), 2, 2))
     for step, expected in zip(second, whole[7:], strict=True):
         torch.testing.assert_close(step.image, expected.image)
 

@@ -244,7 +244,7 @@ def test_the_lua_originals_tv_is_a_gradient_that_its_loss_leaves_out() -> None:
 def test_noise_lies_around_the_mean_pixel_as_in_the_source(convention: str, scale: float, deviation: float) -> None:
     config = compose([f"convention={convention}", "init=noise"])
     none = dict.fromkeys(("content", "style", "file"))
-    start = initial_image(config.init, 0, 60, 70, **none, input_mean=config.model.mean).double()
+    start = initial_image(config.init, torch.Generator(), 60, 70, **none, input_mean=config.model.mean).double()
     source = scale * start - CAFFE_MEAN
     assert source.std().item() == pytest.approx(deviation, rel=0.02)
     assert source.mean((0, 2, 3)).abs().max().item() < 0.05 * deviation

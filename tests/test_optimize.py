@@ -11,7 +11,7 @@ from torch import Tensor
 from nst_lab import compose, transfer
 from nst_lab.config import Optimizer
 from nst_lab.objective import Losses
-from nst_lab.optimize import OPTIMIZERS, Step, optimise
+from nst_lab.optimize import OPTIMIZERS, Optimisation, Step
 
 ENDLESS = {"tolerance": 0.0, "window": 10**6}
 
@@ -48,7 +48,7 @@ START = torch.full((1, 3, 2, 2), 0.5, dtype=torch.float64) - 0.1 * MINIMUM
 
 
 def run(function: Callable[[Tensor], Tensor], evaluations: int, settings: Optimizer) -> list[Step]:
-    return list(optimise(as_losses(function), START, settings, evaluations))
+    return list(Optimisation(as_losses(function), START, settings, evaluations))
 
 
 @pytest.mark.parametrize("budget", [1, 2, 17])
@@ -214,7 +214,7 @@ def distance_to_a_fifth(image: Tensor) -> Tensor:
 def test_straight_through_evaluates_the_clipped_picture_and_lets_the_gradient_pass() -> None:
     settings = options("sgd", learning_rate=0.25, momentum=0.0, bounds="straight_through")
     start = torch.tensor([1.5, -0.5, 0.6]).view(1, 3, 1, 1)
-    steps = list(optimise(as_losses(distance_to_a_fifth), start, settings, 4))
+    steps = list(Optimisation(as_losses(distance_to_a_fifth), start, settings, 4))
     # 1.5 sees the gradient at 1, which is 0.8: 1.5, 1.3, 1.1, 0.9; -0.5 sees the one at 0, which is -0.2
     seen = torch.stack([step.image.flatten() for step in steps])
     torch.testing.assert_close(seen[:, 0], torch.tensor([1.0, 1.0, 1.0, 0.9]))
@@ -225,7 +225,7 @@ def test_straight_through_evaluates_the_clipped_picture_and_lets_the_gradient_pa
 def test_without_bounds_the_picture_is_evaluated_as_it_is() -> None:
     start = torch.tensor([1.5, -0.5, 0.6]).view(1, 3, 1, 1)
     settings = options("sgd", learning_rate=0.25, momentum=0.0, bounds="none")
-    first, second = optimise(as_losses(distance_to_a_fifth), start, settings, 2)
+    first, second = Optimisation(as_losses(distance_to_a_fifth), start, settings, 2)
     assert torch.equal(first.image, start)
     torch.testing.assert_close(second.image, start - 0.25 * (start - 0.2))
 
