@@ -68,29 +68,32 @@ class Composer:
                 raise ConfigError(f"--config-dir {config_dir}: not a folder")
             search_path.prepend(provider="command-line", path=f"file://{directory}")
         self.loader = ConfigLoaderImpl(config_search_path=search_path)
+        self._parsed: dict[str, Override] = {}
         self._overrides: dict[str, tuple[Override, bool]] = {}
         self._compositions: dict[tuple[str, ...], DictConfig] = {}
 
     def parse(self, overrides: list[str]) -> list[Override]:
         """Overrides in Hydra's grammar, keys and choices known."""
-        parser = OverridesParser.create(config_loader=self.loader)
-        parsed = []
-        for text in overrides:
-            try:
-                [override] = parser.parse_overrides([text])
-            except HydraException:
-                override = None
-            if override is None or not override.key_or_group:
-                raise ConfigError(
-                    f"{text}: not an override; expected key=value, the value quoted if it has spaces or one of "
-                    "()[]{}:=,'\" (in a shell: 'key=\"a b\"')"
-                )
-            parsed.append(override)
-            self._check_override(parsed[-1], text)
-        return parsed
+        return [self._parsed.get(text) or self._parse(text) for text in overrides]
+
+    def _parse(self, text: str) -> Override:
+        try:
+            [override] = OverridesParser.create(config_loader=self.loader).parse_overrides([text])
+        except HydraException:
+            override = None
+        if override is None or not override.key_or_group:
+            raise ConfigError(
+                f"{text}: not an override; expected key=value, the value quoted if it has spaces or one of "
+                "()[]{}:=,'\" (in a shell: 'key=\"a b\"')"
+            )
+        self._check_override(override, text)
+        self._parsed[text] = override
+        return override
 
     def _check_override(self, override: Override, text: str) -> None:
         key = override.key_or_group
+        if key == "figure":
+            raise ConfigError(f"{text}: figures have a command of their own: nst-figure {text}")
         choices = self._choices(key)
         if key in ("hydra", "hydra.job.chdir"):
             raise ConfigError(f"{text}: cannot be set; runs stay in the current directory and Hydra's keys are hydra.…")
@@ -124,7 +127,7 @@ class Composer:
         try:
             composed = self.loader.load_configuration("config", overrides, run_mode=run_mode)
         except Exception as error:  # a user's YAML file leads Hydra and its parsers to errors of any kind
-            raise ConfigError(_one_line(error)) from error
+            raise ConfigError(one_line(error)) from error
         _check_convention_name(composed)
         return composed
 
@@ -142,7 +145,7 @@ class Composer:
         try:
             ConfigLoaderImpl._apply_overrides_to_config([o for o, chooses in own if not chooses], composed)
         except HydraException as error:
-            raise ConfigError(_one_line(error)) from error
+            raise ConfigError(one_line(error)) from error
         return finish(composed)
 
     def _recognised(self, text: str) -> tuple[Override, bool]:
@@ -182,7 +185,7 @@ def finish(composed: DictConfig) -> Config:
         job = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
         settings = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(_one_line(error)) from error
+        raise ConfigError(one_line(error)) from error
     filled = fill(settings)
     check_unknown_keys(filled)
     config = _typed(filled)
@@ -241,7 +244,7 @@ def _typed(settings: dict[str, Any]) -> Config:
         key = (error.full_key or "").partition("[")[0]
         field = schema_keys().get(key)
         if field is None:
-            raise ConfigError(_one_line(error)) from error
+            raise ConfigError(one_line(error)) from error
         value = _value_at(settings, key)
         if value is None and error.full_key:
             raise ConfigError(f"{key}=null: expected {expected_type(field)}") from error
@@ -292,7 +295,7 @@ PROFILES: dict[str, Callable[[Sequence[str]], list[float]]] = {
 }
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """The gist of a Hydra or OmegaConf error: its innermost message, the key first, on one line."""
     while error.__cause__ is not None and isinstance(error.__cause__, (HydraException, OmegaConfBaseException)):
         error = error.__cause__

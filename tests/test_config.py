@@ -115,7 +115,7 @@ def test_every_group_choice_composes_alone():
 
 
 def test_every_folder_of_conf_is_a_known_group():
-    assert {path.name for path in CONF.iterdir() if path.is_dir()} == GROUPS | {"hydra"}
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} == GROUPS | {"hydra", "figure"}
 
 
 def test_every_experiment_expands_and_names_its_source_command_and_time():

@@ -39,7 +39,8 @@ def test_the_wheel_carries_configurations_and_assets(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     experiments = ("conf/experiment/quickstart.yaml", "conf/experiment/peers/seed.yaml")
-    for name in ("conf/config.yaml", "conf/convention/gatys.yaml", *experiments):
+    figures = ("conf/figure.yaml", "conf/figure/gatys2015_fig3.yaml")
+    for name in ("conf/config.yaml", "conf/convention/gatys.yaml", *experiments, *figures):
         assert f"nst_lab/{name}" in names
     report = ("report/page.html", "report/page.css", "report/base.js")
     for name in ("catalog.yaml", "vgg19_mean_activations.json", "paintings/starry_strokes.png", *report):
