@@ -24,7 +24,7 @@ def save_figure(plan: FigurePlan) -> tuple[dict[str, Path], list[str]]:
     The same runs and labels give the same bytes.
 
     Returns:
-        The files by extension, and what is missing in the figure, a line for each panel.
+        The files by extension, and the panels that are missing; why, where it was no run that failed and told it.
     """
     sheet = make_sheet(plan)
     folder = Path(plan.request.out_dir) / plan.request.name
@@ -41,8 +41,8 @@ def save_figure(plan: FigurePlan) -> tuple[dict[str, Path], list[str]]:
     temporary.write_text(caption(plan), encoding="utf-8")
     temporary.replace(files["md"])
     drawn = [panel for row in sheet.rows for panel in row]
-    places = zip(plan.panels, drawn, strict=True)
-    return files, [f"{panel.place}: {shown.missing}" for panel, shown in places if shown.missing]
+    lost = [(panel, shown) for panel, shown in zip(plan.panels, drawn, strict=True) if shown.missing]
+    return files, [panel.place if panel.planned else f"{panel.place}: {shown.missing}" for panel, shown in lost]
 
 
 def _temporary(file: Path) -> Path:
@@ -90,10 +90,11 @@ def _input(panel: Panel, kind: str) -> np.ndarray | None:
 
 
 def _curve(panel: Panel) -> tuple[str, list[int], list[float]] | None:
-    """The total loss of a run by evaluation, where it was finite."""
+    """The total loss of a run by evaluation, where it was finite and no step was taken back."""
     try:
         lines = (panel.planned.folder / METRICS).read_text().splitlines()
-        points = [(line["evaluation"], line["total"]) for line in map(json.loads, lines)]
+        steps = [line for line in map(json.loads, lines) if line.get("accepted", True)]
+        points = [(step["evaluation"], step["total"]) for step in steps]
     except (OSError, ValueError, KeyError):
         return None
     points = [(evaluation, total) for evaluation, total in points if total is not None]
