@@ -166,7 +166,9 @@ def test_quality_size_and_evaluations_scale_a_whole_figure(composer):
 
 
 def test_what_the_command_line_gives_wins_in_every_cell(composer):
-    figure = plan(composer, "ablation_optimizer", extra=["optimizer=adam", "content.image=camera"])
+    figure = plan(
+        composer, "ablation_optimizer", extra=["optimizer=adam", "optimizer.pixel_scale=1", "content.image=camera"]
+    )
     configs = [panel.cell.config for panel in figure.panels]
     assert {(config.optimizer.name, config.content.image) for config in configs} == {("adam", "camera")}
     assert len(figure.planned) == 1
