@@ -121,8 +121,9 @@ function drawCurves(run) {
     style: { color: PALETTE[1] },
     tv: { color: PALETTE[2] },
   };
+  const positive = (values) => values.map((value) => (value > 0 ? value : null)); // the axis is logarithmic
   const traces = Object.entries(curves).map(([name, values]) =>
-    ({ type: "scatter", mode: "lines", name, x: evaluation, y: values, line: looks[name] }));
+    ({ type: "scatter", mode: "lines", name, x: evaluation, y: positive(values), line: looks[name] }));
   Plotly.newPlot("curves", traces, {
     margin: { l: 52, r: 8, t: 8, b: 36 },
     height: 220,
