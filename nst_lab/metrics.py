@@ -1,43 +1,60 @@
 """Reference distances: how far a finished picture is from its photograph and its styles, whatever it was optimised for.
 
 The final losses of two runs compare only where every layer, weight and convention agrees. These distances are the same
-for every run: measured on the picture as saved, with one network (the built-in VGG-19, normalised, average pooling,
-zero padding, float32 without TF32) and at one size (longer side 256 px), and relative, so that they read alike for
-every pair of photograph and style. `METRICS_VERSION` stands for all of this.
+for every run: of the picture as saved, with one network (the built-in VGG-19, normalised, average pooling, zero
+padding, float32 without TF32), at one size (longer side 256 px, to which smaller pictures are enlarged), and relative.
+`METRICS_VERSION` stands for all of this.
 
 | key | 0 | 1 | is |
 |---|---|---|---|
-| `content` | the photograph | as far as no activation at all | ‖F − P‖ / ‖P‖ on relu4_2 |
-| `style` | the style | the photograph | Gram matrices on relu1_1 … relu5_1 |
-| `swd` | the style | the photograph | sliced Wasserstein distance on the same layers |
-| `color` | the style's colours | the photograph's | sliced Wasserstein distance of CIELAB colours |
-| `ssim` | nothing in common | the photograph | structural similarity of the luminance |
-| `psnr` | | | dB to the photograph, 100 at most |
-| `tv` | flat | | mean |d| to the right plus mean |d| to the lower neighbour, RGB in [0, 1] |
+| `content` | the photograph | nothing in common | mean over the filters of relu4_2 of δ(F_k, P_k) |
+| `style` | the style | the photograph | D(picture, style) / D(photograph, style) of Gram matrices |
+| `swd` | the style | the photograph | the same of quantile functions: sliced Wasserstein (Heitz et al. 2021) |
+| `color` | the style's colours | the photograph's | ratio of sliced Wasserstein distances in CIELAB |
+| `ssim` | nothing in common | the photograph | structural similarity of the luminance (Wang et al. 2004) |
+| `psnr` | | | dB to the photograph; 100 also stands for more, and for no difference at all |
+| `tv` | one colour | | mean |difference| to the right plus that to the lower neighbour, RGB in [0, 1] |
 
-F and P are the activations of the picture and of the photograph. With T_l a statistic of the activations of layer l and
-D(x, s) = Σ_l ‖T_l(x) − T_l(s)‖ / ‖T_l(s)‖, the relative distance of picture x to style s is D(x, s) / D(photograph, s):
-every layer counts alike, and nothing is squared, so that half the way to the style is ½ in that norm.
+δ(a, b) = ‖a − b‖ / √(‖a‖² + ‖b‖²) is 0 for equals and 1 where nothing overlaps; F and P are activations of picture and
+photograph, and D(x, s) is the mean of δ(T_l(x), T_l(s)) over relu1_1 … relu5_1 with T_l the statistic of layer l.
 
+Every filter and every layer counts alike because otherwise few would count at all: of the 512 normalised filters of
+relu4_2 one, whose mean activation is a fiftieth of the median, holds three quarters of ‖P‖² of `chelsea`, and by
+‖F − P‖ / ‖P‖ the photograph blurred (σ = 2 px) is at 2.6, white noise at 1.0. And δ divides by both norms because by
+‖b‖ alone a photograph with one such filter is so far from everything that plain grey is near the style (0.29 for
+`coffee` and `woodcut_waves`, in place of 1.13).
+
+What they can and cannot show (figures: README, "Distances"):
+
+- `content` sees where each filter responds, not why: recolouring in place costs as much as some pastiches do.
+  Unrelated pictures lie at 0.88 to 0.93.
+- `style` favours runs that optimised Gram matrices, most of all at 256 px and on this network, where they minimise
+  nearly this distance itself. It is blind to arrangement: a texture without any photograph is as near as a pastiche.
+- `swd` sees whole distributions and is not what Gram or W2 runs optimise, but it looks at the same layers of the same
+  network: a second opinion, not an independent one.
+- `color` knows the palette alone: it does not see where a colour is.
+- `ssim` and `psnr` want every pixel in its place: they favour a start from the photograph, and blandness.
+- `tv` has no reference; noise, strokes and sharpness all raise it.
+- None sees what is finer than 256 px, and none is a judgement of beauty.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log10
 from os import PathLike
 from typing import NamedTuple
 
-import numpy
 import torch
 from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from nst_lab.architecture import LAYERS, input_statistics
+from nst_lab.distributions import directions, quantiles, relative_difference
 from nst_lab.images import load_image, resize, target_size, to_bytes
 from nst_lab.losses import gram_matrix, total_variation
+from nst_lab.numerics import numerics
 from nst_lab.vgg import VGG19
 from nst_lab.weights import prepare_weights
 
@@ -46,10 +63,9 @@ METRICS_VERSION = 1  # raise it when the same picture begins to have other dista
 SIZE = 256  # pixels of the longer side
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-PARTS = 256  # parts of equal mass that a distribution is cut into
 COLOR_BASES = 16  # random rotations of CIELAB, three directions each
 PSNR_LIMIT = 100.0  # dB
-DIGITS = 6
+DIGITS = 6  # significant ones of every distance
 
 
 def distances(
@@ -63,18 +79,19 @@ def distances(
     """The reference distances of a picture, by the keys of this module's table, rounded to six significant digits.
 
     `style`, `swd` and `color` are means over the styles; `style/<name>` and so on are those of each. None stands for
-    what does not apply: `content`, `ssim` and `psnr` without a content, the style distances without a style, and a
-    style distance that photograph and style do not differ in. Without a content, a flat picture of the style's mean
-    colour takes the photograph's place: 1 is then no texture at all.
+    what does not apply: `content`, `ssim` and `psnr` without a content, the style distances without a style, and those
+    to a style that does not differ from the photograph (means leave it out). Without a content, a flat picture of the
+    style's mean colour takes the photograph's place, and 1 is no texture at all; such values compare among themselves.
+
+    The values are the same however many threads are set: on the CPU they are computed with one.
 
     Args:
         picture: RGB (1, 3, H, W) in [0, 1]; rounded to 8 bits as `result.png` is, if it is not.
-        content: the photograph at its own size; brought to H x W, as the run did, whatever its aspect. Or None.
-        styles: style images by name, at their own sizes; may be empty.
-        resampling: how the run brought the content to H x W, `bicubic` or `bilinear`.
-        device: where the network is evaluated. Elsewhere than on the CPU the last digits differ.
-
-    On the CPU one thread is used, so that the values do not depend on the number of threads a run had.
+        content: the photograph at its own size; brought to H x W first, as the run did, whatever its aspect. Or None.
+        styles: style images by name, at their own sizes; may be empty. Brought to the picture's longer side first, so
+            that 0 can be reached at every size, and a small picture is measured by what its size can hold.
+        resampling: how the run resized its images, `bicubic` or `bilinear`.
+        device: where the network is evaluated; elsewhere than on the CPU the last digits differ.
 
     Raises:
         ValueError: a picture is not (1, 3, H, W).
@@ -85,7 +102,7 @@ def distances(
     def as_run_saw(image: Tensor, height: int, width: int) -> Seen:
         return _seen(_as_saved(resize(image, height, width, resampling=resampling)))
 
-    with torch.no_grad(), _numerics():
+    with torch.no_grad(), numerics(threads=1, tf32=False):
         device = torch.device(device)
         seen = _seen(_as_saved(picture))
         photograph = None if content is None else as_run_saw(content, height, width)
@@ -102,10 +119,20 @@ def distances(
 
 
 def distances_of_run(
-    picture_path: str | PathLike, content: Tensor | None, styles: Mapping[str, Tensor], **options
+    picture_path: str | PathLike,
+    content: Tensor | None,
+    styles: Mapping[str, Tensor],
+    *,
+    resampling: str = "bicubic",
+    device: torch.device | str = "cpu",
 ) -> dict[str, float | None]:
-    """`distances` of a picture file, such as a run's `result.png`."""
-    return distances(load_image(picture_path), content, styles, **options)
+    """`distances` of a run's `result.png`, read back.
+
+    Raises:
+        ImageError: the file cannot be decoded.
+        WeightsError: as `distances`.
+    """
+    return distances(load_image(picture_path), content, styles, resampling=resampling, device=device)
 
 
 class Seen(NamedTuple):
@@ -170,41 +197,6 @@ def _network(device: torch.device) -> VGG19:
     return network.to(device)
 
 
-@lru_cache
-def directions(channels: int, bases: int = 1) -> Tensor:
-    """`bases` random orthonormal bases of the channels, (bases * channels, channels), the same in every process.
-
-    Orthonormal directions measure a translation of all features by v exactly: the mean of (θ·v)² is ‖v‖² / channels.
-    """
-    generator = torch.Generator().manual_seed(0)
-    gaussian = torch.randn(bases, channels, channels, generator=generator)
-    return torch.linalg.qr(gaussian).Q.mT.reshape(bases * channels, channels)
-
-
-def quantiles(features: Tensor, directions: Tensor) -> Tensor:
-    """The distribution of features (C, M) along every direction (n, C), as (n, 256) means of its quantile function.
-
-    Sliced Wasserstein distance (Heitz et al. 2021, eq. 6): along one direction the Wasserstein-2 distance is the L2
-    distance of the quantile functions. Pictures of different sizes compare because every function is averaged over
-    256 parts of equal mass; unlike samples of it, the parts keep the tails.
-    """
-    projected = numpy.sort((directions.to(features.device) @ features).cpu().numpy(), axis=1)
-    count, positions = projected.shape
-    total = numpy.zeros((count, positions + 1))
-    numpy.cumsum(projected, axis=1, out=total[:, 1:])
-    ends = numpy.arange(PARTS + 1) * positions / PARTS
-    below = ends.astype(int).clip(max=positions - 1)
-    integral = total[:, below] + (ends - below) * projected[:, below]
-    return torch.from_numpy(numpy.diff(integral) * PARTS / positions).float()
-
-
-def relative_difference(a: Tensor, b: Tensor) -> Tensor:
-    """δ(a, b) = ‖a − b‖ / √(‖a‖² + ‖b‖²) over the last dimension, in float64; 0 where both are zero."""
-    a, b = a.double(), b.double()
-    size = torch.hypot(a.norm(dim=-1), b.norm(dim=-1))
-    return (a - b).norm(dim=-1) / torch.where(size > 0, size, 1.0)
-
-
 def _mean_difference(measured: Sequence[Tensor], target: Sequence[Tensor]) -> float:
     parts = (relative_difference(a.flatten(), b.flatten()) for a, b in zip(measured, target, strict=True))
     return torch.stack(list(parts)).mean().item()
@@ -253,19 +245,3 @@ def _pixel_distances(seen: Seen, photograph: Seen | None) -> dict[str, float | N
         error = (pair[0] - pair[1]).double().square().mean().item()
         values["psnr"] = min(PSNR_LIMIT, -10 * log10(error)) if error else PSNR_LIMIT
     return values | {"tv": total_variation(picture, "l1", "mean").item()}
-
-
-@contextmanager
-def _numerics() -> Iterator[None]:
-    """One thread and full float32 whatever the run used; then as before."""
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    cudnn_tf32 = torch.backends.cudnn.allow_tf32
-    torch.set_num_threads(1)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
-        torch.backends.cudnn.allow_tf32 = cudnn_tf32

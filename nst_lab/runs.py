@@ -157,6 +157,20 @@ def is_completed(folder: Path, identity: Identity) -> bool:
     )
 
 
+def opening(config: Config, identity: Identity) -> dict[str, Any]:
+    """What a manifest says from the beginning: the filled configuration, and what identifies the run."""
+    settings = to_settings(config)
+    convention_overrides = settings.pop("convention_overrides")
+    return {
+        "status": "running",
+        "fingerprint": identity.fingerprint,
+        "result_version": RESULT_VERSION,
+        "config": settings,
+        "convention_overrides": convention_overrides,
+        "hashes": identity.hashes,
+    }
+
+
 def create_folder(folder: Path) -> None:
     """Create a run folder if it is not there.
 

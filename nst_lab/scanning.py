@@ -14,6 +14,7 @@ from typing import Any
 from nst_lab.errors import ConfigError
 from nst_lab.runs import MANIFEST, RESULT
 
+SUMMARY = "summary"  # a folder beside the runs that only TensorBoard reads
 DEPTH = 2  # levels searched below a folder: outputs/ -> experiment -> run
 THREADS, BATCH = 8, 64  # threads that wait together, which counts where the disk is on a network, and folders at once
 
@@ -72,7 +73,8 @@ def _search(folder: str, depth: int, pool: ThreadPoolExecutor) -> list[Record | 
     batches = [children[start : start + BATCH] for start in range(0, len(children), BATCH)]
     for batch, items in zip(batches, pool.map(_read_all, batches), strict=True):
         for child, item in zip(batch, items, strict=True):
-            found += [item] if item else _search(child, depth - 1, pool)
+            below = [item] if item else _search(child, depth - 1, pool)
+            found += [] if below == [Problem(Path(child), NO_RUN)] and child.endswith(f"/{SUMMARY}") else below
     holds_runs = any(isinstance(item, Record) or item.reason != NO_RUN for item in found)
     return found if holds_runs else [Problem(Path(folder), NO_RUN)]
 

@@ -11,6 +11,7 @@ import pytest
 
 from nst_lab import catalog
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 # The smallest run with a real network: untrained weights, two style layers.
@@ -22,6 +23,20 @@ UNBOUNDED = (
     "log.distances=false",  # they would take longer than the run
 )
 TINY = (*UNBOUNDED, "optimizer.evaluations=4")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A running headless Chromium: one that is installed, or Playwright's own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with playwright.sync_playwright() as driver:
+        try:
+            browser = driver.chromium.launch(executable_path=installed, args=["--no-sandbox", "--disable-gpu"])
+        except playwright.Error as error:
+            pytest.skip(f"no browser: neither {', '.join(BROWSERS)} nor Playwright's ({str(error).splitlines()[0]})")
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from skimage.color import deltaE_cie76, rgb2lab
 
 import nst_lab
 from nst_lab import metrics
+from nst_lab.distributions import PARTS, directions, quantiles, relative_difference
 from nst_lab.images import resize, save_image, target_size
-from nst_lab.metrics import PARTS, directions, distances, distances_of_run, quantiles, relative_difference
+from nst_lab.metrics import distances, distances_of_run
 
 NEEDS_CONTENT = {"content", "ssim", "psnr"}
 STYLE_KINDS = ("style", "swd", "color")

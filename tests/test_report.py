@@ -26,7 +26,6 @@ from nst_lab.reading import load_runs
 from nst_lab.report_data import page_data
 
 HOSTILE = "<script>window.harmed=1</script><img src=x onerror=window.harmed=1>"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 class Page(HTMLParser):
@@ -212,20 +211,6 @@ def test_whatever_manifests_say_they_are_read_and_shown(manifests):
 
 
 # ---- in a browser ----
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A running headless Chromium: one that is installed, or Playwright's own."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = driver.chromium.launch(executable_path=installed, args=["--no-sandbox", "--disable-gpu"])
-        except playwright.Error as error:
-            pytest.skip(f"no browser: neither {', '.join(BROWSERS)} nor Playwright's ({str(error).splitlines()[0]})")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -98,10 +98,10 @@ def test_the_manifest_lists_what_differs_from_the_convention(here):
 
 
 def test_later_keys_leave_the_fingerprint_of_earlier_runs_as_it_was():
-    flat = runs._flat(runs.picture_settings(nst_lab.compose([])))
-    assert not set(runs.NEUTRAL) & set(flat)
+    determining = runs._determining(runs.picture_settings(nst_lab.compose([])))
+    assert not set(runs.NEUTRAL) & set(determining)
     for key, value in runs.NEUTRAL.items():
-        assert runs._flat({key: value}) == {}
+        assert runs._determining({key: value}) == {}
 
 
 def test_the_same_settings_give_the_same_bytes_whatever_is_logged(here):

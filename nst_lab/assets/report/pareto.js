@@ -87,9 +87,9 @@ function draw(plot, drawn, front) {
     images: imagesAt(pictured, plot, ranges),
   };
   const traces = [...pointTraces(drawn), frontierTrace(front, colours), bestTrace(drawn, colours)].filter(Boolean);
-  const buttons = ["select2d", "lasso2d", "autoScale2d"];
+  const buttons = ["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]; // none of the network's
   Plotly.newPlot(plot, traces, layout, {
-    displaylogo: false, responsive: true, doubleClick: "reset", modeBarButtonsToRemove: buttons,
+    displaylogo: false, responsive: true, doubleClick: "reset", modeBarButtons: [buttons],
   });
   const unitAt = ({ points: [point] }) => point.data.units?.[point.pointIndex];
   plot.on("plotly_hover", (event) => preview(unitAt(event)));
