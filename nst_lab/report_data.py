@@ -22,11 +22,11 @@ SOURCE_SIDE = 320
 
 # What the distances say; of others the name is all that is known.
 HINTS = {
-    "content": "0 is the photograph",
+    "content": "0 is the photograph, 1 has nothing in common with it",
     "style": "0 is the style, 1 the photograph",
-    "swd": "sliced Wasserstein distance of the activations: 0 is the style, 1 the photograph",
-    "color": "sliced Wasserstein distance of the colours: 0 is the style's, 1 the photograph's",
-    "ssim": "structural similarity to the photograph, 1 at most; higher is nearer",
+    "swd": "sliced Wasserstein, 0 is the style, 1 the photograph",
+    "color": "0 are the style's colours, 1 the photograph's",
+    "ssim": "structural similarity, 1 is the photograph",
     "psnr": "dB to the photograph; higher is nearer",
     "tv": "mean absolute difference of neighbouring pixels",
 }
