@@ -13,9 +13,10 @@ _HOMES = {
     "transfer": "synthesis",
     "Result": "synthesis",
     "run": "runner",
+    "load_runs": "reading",
 }
 
-__all__ = ["Result", "compose", "load_image", "run", "save_image", "transfer"]
+__all__ = ["Result", "compose", "load_image", "load_runs", "run", "save_image", "transfer"]
 
 
 def __getattr__(name: str) -> Any:

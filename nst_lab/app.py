@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -98,6 +99,7 @@ def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
 def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) -> int:
     from nst_lab.inputs import check_sizes
     from nst_lab.launching import launch
+    from nst_lab.summary import write_summary
     from nst_lab.synthesis import resolve_device
 
     for cell in cells:
@@ -112,27 +114,33 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
         return 0
     if len(planned) > 1:
         print(f"{len(planned)} runs: {sweep.count_states(planned)}")
+    experiments = {item.folder.parent: [] for item in planned}
+    for item in planned:
+        experiments[item.folder.parent].append(item)
+    for folder, together in experiments.items():
+        with suppress(OSError):  # the launch will tell what is wrong with the folder
+            write_summary(folder, together)
     launch(composer, planned, overrides, watch)
     status = sweep.print_summary(planned)
-    _print_where(planned)
+    for folder, together in experiments.items():
+        _conclude(folder, together)
     return status
 
 
-def _print_where(planned: Sequence[sweep.Planned]) -> None:
-    for folder in dict.fromkeys(item.folder.parent for item in planned):
-        together = [item for item in planned if item.folder.parent == folder]
-        print(f"picture:     {_picture(together, folder)}")
-        print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {shlex.quote(str(folder))}")
-
-
-def _picture(planned: Sequence[sweep.Planned], folder: Path) -> str:
-    if len(planned) == 1:
-        result = planned[0].folder / "result.png"
-        return str(result) if result.is_file() else "none"
+def _conclude(folder: Path, planned: Sequence[sweep.Planned]) -> None:
+    """The pictures of an experiment, and where to look at them."""
     from nst_lab.grid import save_grid
+    from nst_lab.summary import write_summary
 
+    picture = planned[0].folder / "result.png"
     try:
-        return str(save_grid(planned, folder / "grid.png"))
+        if len(planned) > 1:
+            picture = save_grid(planned, folder / "grid.png")
+        write_summary(folder, planned, picture if len(planned) > 1 else None)
     except OSError as error:
-        return f"none ({folder / 'grid.png'} cannot be written: {error.strerror})"
+        print(f"nst-lab: {folder}: cannot be written ({error.strerror})", file=sys.stderr)
+    print(f"picture:     {picture if picture.is_file() else 'none'}")
+    print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {shlex.quote(str(folder))}")
+    if len(planned) > 1:
+        print(f"comparison:  nst-compare {shlex.quote(str(folder))}")
 

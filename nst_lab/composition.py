@@ -5,7 +5,7 @@ Everything here answers without importing torch.
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -301,6 +301,23 @@ def _one_line(error: BaseException) -> str:
     return f"{key}: {message}" if key else message
 
 
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    pairs: dict[str, Any] = {}
+    for key, value in settings.items():
+        pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return pairs
+
+
+@cache
+def shipped_defaults() -> dict[str, Any]:
+    """The values in `conf/` of what no convention owns and a run is known by."""
+    config = OmegaConf.load(conf_directory() / "config.yaml")
+    optimizer = OmegaConf.load(conf_directory() / "optimizer" / "convention.yaml")
+    shipped = {key: config[key] for key in ("size", "seed", "scales", "precision")}
+    return shipped | {"optimizer.evaluations": optimizer.evaluations}
+
+
 def to_settings(config: Config) -> dict[str, Any]:
     """A configuration as plain nested dictionaries and lists."""
-    return OmegaConf.to_container(OmegaConf.structured(config))
+    return asdict(config)

@@ -170,12 +170,13 @@ class Model:
 @dataclass
 class Log:
     """Scalars every so many evaluations; the number of pictures of the run's progress; checkpoints every so many
-    seconds. None of them alters the result.
+    seconds; whether the finished picture's reference distances are measured. None of them alters the result.
     """
 
     every: int = _at_least(1)
     images: int = _at_least(0)
     checkpoint_seconds: float = _at_least(0)
+    distances: bool = _key()
 
 
 @dataclass

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from nst_lab.architecture import IMAGENET_INPUT, layers_up_to
@@ -88,9 +87,8 @@ def print_estimate(planned: Sequence[Planned]) -> None:
             totals["evaluations"] += config.optimizer.evaluations
             totals["seconds"] += duration
             totals["disk"] += _disk_bytes(config, height, width)
-    console = Console(highlight=False, markup=False)
     print_table(table)
-    console.print(
+    print(
         f"{count_states(planned)}; to do: {totals['evaluations']} evaluations, about "
         f"{totals['seconds'] / 60:.1f} minutes, {totals['disk'] / 2**20:.0f} MiB on disk"
     )

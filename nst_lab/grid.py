@@ -1,5 +1,6 @@
 """One labelled picture of a sweep: its inputs on top, its results by the swept settings below."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -46,7 +47,7 @@ def save_grid(planned: Sequence[Planned], path: Path) -> Path:
             if panel is not None:
                 _draw(figure.add_subplot(grid[y, x]), panel)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     figure.savefig(temporary, dpi=_dpi(results))
     temporary.replace(path)
     return path

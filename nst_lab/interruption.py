@@ -47,11 +47,12 @@ class Farewell:
     """While it is entered, an interruption is passed on to worker processes, which are waited for before it is raised.
 
     Args:
-        workers: the numbers of those processes that are at work.
+        announce: tells those that have not begun yet.
+        workers: the numbers of those that are at work on this machine.
     """
 
-    def __init__(self, workers: Callable[[], list[int]]):
-        self.workers = workers
+    def __init__(self, announce: Callable[[], None], workers: Callable[[], list[int]]):
+        self.announce, self.workers = announce, workers
         self.handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "Farewell":
@@ -64,6 +65,7 @@ class Farewell:
 
     def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
         self.__exit__()  # a second interruption does not wait
+        self.announce()
         told: set[int] = set()
         until = time.monotonic() + FAREWELL_SECONDS
         while (workers := set(self.workers())) and time.monotonic() < until:

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from torch import Tensor
 from torch.utils.tensorboard import summary
 
-from nst_lab import catalog, events
+from nst_lab import catalog, events, runs
 from nst_lab.claims import Claim
-from nst_lab.composition import to_settings
+from nst_lab.composition import flat, to_settings
 from nst_lab.config import Config
 from nst_lab.images import to_bytes
 from nst_lab.optimize import Step
@@ -65,8 +66,9 @@ class Recorder:
         sources = {f"source/style/{name}": style for name, style in styles.items()}
         if content is not None:
             sources["source/content"] = content
+        start = hparams_pb(_hyperparameters(config), trial_id=self.board.path.parent.name)
         texts = [summary.text("config", f"```yaml\n{settings}```"), summary.text("credits", credits)]
-        self.board.add([*texts, *(_image(tag, picture) for tag, picture in sources.items())])
+        self.board.add([start, *texts, *(_image(tag, picture) for tag, picture in sources.items())])
 
     def record(self, step: Step) -> None:
         """Log one evaluation if its turn has come; the first and the last one always have."""
@@ -95,6 +97,14 @@ class Recorder:
         scalars["cost/seconds_per_evaluation"] = seconds
         scalars["cost/peak_memory_mib"] = peak_memory(step.image.device) / 2**20
         self.board.add([summary.scalar(tag, value) for tag, value in scalars.items()], step.evaluation)
+
+    def finish(self, evaluation: int, distances: dict[str, float | None]) -> None:
+        """The end of a completed run: its distances and cost, for the table of hyperparameters."""
+        values = {f"distance/{name}": value for name, value in distances.items() if value is not None}
+        values["cost/seconds"] = self.seconds
+        scalars = [summary.scalar(tag, value) for tag, value in values.items()]
+        _, _, session_end = summary.hparams({}, {})
+        self.board.add([*scalars, session_end], evaluation)
 
     @property
     def seconds(self) -> float:
@@ -126,6 +136,21 @@ def rewind(claim: Claim, sizes: dict[str, int]) -> None:
             claim.replace(temporary, path.name)
         else:
             path.unlink()
+
+
+def _hyperparameters(config: Config) -> dict[str, str | float | bool]:
+    """Every setting of the picture by its dotted key, as TensorBoard takes them."""
+    settings = flat(runs.picture_settings(config))
+    return {key: hyperparameter(value) for key, value in settings.items()}
+
+
+def hyperparameter(value: Any) -> str | float | bool:
+    """A setting as TensorBoard takes it: a number, a truth value, or text."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, list):
+        return ", ".join(str(hyperparameter(item)) for item in value)
+    return "null" if value is None else str(value)
 
 
 def _image(tag: str, picture: Tensor) -> Summary:

@@ -20,12 +20,12 @@ from nst_lab import catalog, checkpoint, claims, runs
 from nst_lab.checkpoint import Checkpoints
 from nst_lab.checks import check_config
 from nst_lab.claims import Claim, ClaimLostError, Watch
-from nst_lab.composition import to_settings
 from nst_lab.config import Config
 from nst_lab.errors import UserError
 from nst_lab.images import load_image, save_image
 from nst_lab.inputs import load_inputs
 from nst_lab.interruption import Deferral
+from nst_lab.metrics import METRICS_VERSION, distances_of_run
 from nst_lab.networks import shared_network
 from nst_lab.optimize import Step
 from nst_lab.progress import ProgressLine
@@ -100,7 +100,8 @@ class _Attempt:
             "start": _now(),
             "after_evaluation": self.resumed["evaluation"] if self.resumed else 0,
         }
-        self.manifest = _opening(config, identity, overrides) | {
+        self.manifest = runs.opening(config, identity) | _circumstances(config) | {
+            "overrides": list(overrides),
             "start": earlier.get("start", attempt["start"]) if self.resumed else attempt["start"],
             "attempts": [*earlier.get("attempts", []), attempt],
         }
@@ -157,6 +158,12 @@ class _Attempt:
             step = self._optimise(synthesis, recorder, line, interruption)
             if step.stop.reason == "not_finite":
                 raise RunError(step.stop.detail)
+            if config.log.distances:
+                measured = distances_of_run(
+                    self.folder / runs.RESULT, inputs.content, inputs.styles, resampling=config.resampling
+                )
+                self.manifest |= {"distances": measured, "metrics_version": METRICS_VERSION}
+            recorder.finish(step.evaluation, self.manifest.get("distances", {}))
             self._tell("completed", end=_now())
             (self.folder / checkpoint.NAME).unlink(missing_ok=True)
 
@@ -207,19 +214,10 @@ class _Attempt:
         self.claim.replace(temporary, runs.RESULT)
 
 
-def _opening(config: Config, identity: runs.Identity, overrides: Sequence[str]) -> dict[str, Any]:
-    settings = to_settings(config)
-    convention_overrides = settings.pop("convention_overrides")
-    images = [image for image in (config.content.image, *config.style.images, config.init.image) if image]
+def _circumstances(config: Config) -> dict[str, Any]:
     device = resolve_device(config.device)
+    images = [image for image in (config.content.image, *config.style.images, config.init.image) if image]
     return {
-        "status": "running",
-        "fingerprint": identity.fingerprint,
-        "result_version": runs.RESULT_VERSION,
-        "config": settings,
-        "convention_overrides": convention_overrides,
-        "overrides": list(overrides),
-        "hashes": identity.hashes,
         "credits": [catalog.credit(image) for image in images],
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "commit": _commit(),

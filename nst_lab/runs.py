@@ -5,19 +5,21 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from nst_lab import catalog, weight_files
 from nst_lab.claims import Claim, Watch
-from nst_lab.composition import to_settings
-from nst_lab.config import Config, used_styles
+from nst_lab.composition import flat, shipped_defaults, to_settings
+from nst_lab.config import Config, Scale, used_styles
 from nst_lab.errors import ConfigError
 
 RESULT_VERSION = 1  # raise it when the same settings begin to give another picture
 
 MANIFEST = "manifest.json"
 RESULT = "result.png"
+LONGEST_NAME = 120  # of a folder, without the fingerprint
 
 # Keys about where and how a run is made, not about its picture.
 HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log", "runner", "convention_overrides")
@@ -54,7 +56,7 @@ def identify(config: Config) -> Identity:
     }
     if config.model.normalized and config.model.means:
         hashes["means"] = weight_files.identity(config.model.means)
-    text = json.dumps([RESULT_VERSION, _flat(picture_settings(config)), hashes], sort_keys=True)
+    text = json.dumps([RESULT_VERSION, _determining(picture_settings(config)), hashes], sort_keys=True)
     return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
 
 
@@ -63,14 +65,9 @@ def picture_settings(config: Config) -> dict[str, Any]:
     return {key: value for key, value in to_settings(config).items() if key not in HOUSEKEEPING}
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" not in STOOD_FOR and NEUTRAL.get(f"{prefix}{key}") != value:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _determining(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that the fingerprint is made of, by dotted key."""
+    return {key: value for key, value in flat(settings).items() if key not in STOOD_FOR and NEUTRAL.get(key) != value}
 
 
 def _image_hash(image: str | None) -> str | None:
@@ -78,11 +75,45 @@ def _image_hash(image: str | None) -> str | None:
 
 
 def run_folder(config: Config, identity: Identity) -> Path:
-    """`<out_dir>/<name>/<content>-<styles>-<convention>-<12 digits of the fingerprint>`."""
+    """`<out_dir>/<name>/<content>-<styles>-<convention>[-<what is unusual>…]-<12 digits of the fingerprint>`.
+
+    Unusual is what differs from the convention, and a size, budget or seed other than the shipped one: a pure function
+    of the settings, so that a run is called the same in every sweep.
+    """
     content = catalog.short_names([config.content.image])[0] if config.content.image else "texture"
     styles = "+".join(catalog.short_names(config.style.images)) if config.loss.style_weight > 0 else "reconstruction"
-    readable = "-".join(re.sub(r"[^\w+.]+", "_", part)[:40].strip("._") for part in (content, styles)).strip("-")
-    return Path(config.out_dir) / config.name / f"{readable}-{config.convention}-{identity.fingerprint[:12]}"
+    name = "-".join(part for part in map(_readable, (content, styles)) if part) + f"-{config.convention}"
+    for part in map(_readable, _unusual(config)):
+        if len(name) + len(part) < LONGEST_NAME:
+            name += f"-{part}"
+    return Path(config.out_dir) / config.name / f"{name}-{identity.fingerprint[:12]}"
+
+
+def _readable(text: str) -> str:
+    return re.sub(r"[^\w+.]+", "_", text)[:40].strip("._")
+
+
+def _unusual(config: Config) -> list[str]:
+    values = {key: attrgetter(key)(config) for key in (*config.convention_overrides, *shipped_defaults())}
+    return [_in_short(key, value) for key, value in values.items() if shipped_defaults().get(key, ()) != value]
+
+
+def _in_short(key: str, value: Any) -> str:
+    section, _, last = key.rpartition(".")
+    text = "+".join(map(_value_in_short, value if isinstance(value, list) else [value]))
+    if last in ("kind", "name", "statistic"):  # noise, adam, w2 say what they are
+        return text
+    if section == "layers":
+        return f"{last.replace('_weights', '_layer_weights')}_{text}" if "weights" in last else f"{last}_layers_{text}"
+    return f"{last}_{text}" if section in ("", "loss", "optimizer") else f"{section}_{last}_{text}"
+
+
+def _value_in_short(value: Any) -> str:
+    if isinstance(value, Scale):
+        value = value.factor
+    if isinstance(value, float):
+        return f"{value:g}".replace("e+0", "e").replace("e-0", "e-")
+    return Path(str(value).removeprefix("relu")).stem
 
 
 def state(folder: Path, identity: Identity, watch: Watch) -> str:
@@ -124,6 +155,20 @@ def is_completed(folder: Path, identity: Identity) -> bool:
         and manifest.get("fingerprint") == identity.fingerprint
         and (folder / RESULT).is_file()
     )
+
+
+def opening(config: Config, identity: Identity) -> dict[str, Any]:
+    """What a manifest says from the beginning: the filled configuration, and what identifies the run."""
+    settings = to_settings(config)
+    convention_overrides = settings.pop("convention_overrides")
+    return {
+        "status": "running",
+        "fingerprint": identity.fingerprint,
+        "result_version": RESULT_VERSION,
+        "config": settings,
+        "convention_overrides": convention_overrides,
+        "hashes": identity.hashes,
+    }
 
 
 def create_folder(folder: Path) -> None:

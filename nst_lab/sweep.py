@@ -96,18 +96,10 @@ def plan(cells: Sequence[Cell], watch: Watch) -> list[Planned]:
     return list(planned.values())
 
 
-WORDS = {
-    "completed": "completed earlier",
-    "failed": "to try again",
-    "interrupted": "to go on with",
-    "killed": "to go on with",
-}  # the other states go by their own names
-
-
 def count_states(planned: Sequence[Planned]) -> str:
-    """How many runs are new, held by others, to go on with, completed."""
-    words = Counter(WORDS.get(item.state, item.state) for item in planned)
-    return ", ".join(f"{count} {word}" for word, count in words.items())
+    """How many runs are in which state: `2 new, 1 completed, 0 held, 1 interrupted`."""
+    counts = Counter(item.state for item in planned)
+    return ", ".join(f"{counts[state]} {state}" for state in dict.fromkeys(("new", "completed", "held", *counts)))
 
 
 def swept_keys(cells: Sequence[Cell]) -> list[str]:
@@ -144,9 +136,9 @@ def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
 
 
 def print_summary(planned: Sequence[Planned]) -> int:
-    """The closing table: what completed, what failed and why. Returns the exit status."""
+    """The closing table: what completed, at which distances; what failed and why. Returns the exit status."""
     keys = swept_keys([item.cell for item in planned])
-    table = Table("run", "status", "evaluations", "total", "seconds", box=None, pad_edge=False)
+    table = Table("run", "status", "evaluations", "content", "style", "seconds", box=None, pad_edge=False)
     status = 0
     for item in planned:
         manifest = runs.read_manifest(item.folder) or {}
@@ -154,13 +146,13 @@ def print_summary(planned: Sequence[Planned]) -> int:
         earlier = " (earlier)" if item.completed else ""
         if state != "completed":
             status = 1
-        total = (manifest.get("losses") or {}).get("total")
+        distances = manifest.get("distances") or {}
         table.add_row(
             label(item.cell.overrides, keys) or item.folder.name,
             state + earlier,
             str(manifest.get("evaluations", "")),
-            "" if total is None else f"{total:.4g}",
-            f"{manifest.get('seconds', 0):.0f}",
+            *("" if distances.get(key) is None else f"{distances[key]:.3f}" for key in ("content", "style")),
+            f"{manifest['seconds']:.0f}" if "seconds" in manifest else "",
         )
     print_table(table)
     for item in planned:

@@ -1,9 +1,11 @@
 """Shared by all tests: the checkout's paths, and the command line run as a user runs it."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,16 +15,32 @@ from run_folders import edit
 import nst_lab
 from nst_lab import catalog
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# The smallest run with a real network: untrained weights, one style layer.
-TINY = (
+# The smallest run with a real network: untrained weights, two style layers.
+UNBOUNDED = (
     "model=random",
     "size=32",
     "layers.content=[relu2_1]",
     "layers.style=[relu1_1,relu2_1]",
-    "optimizer.evaluations=4",
+    "log.distances=false",  # they would take longer than the run
 )
+TINY = (*UNBOUNDED, "optimizer.evaluations=4")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A running headless Chromium: one that is installed, or Playwright's own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with playwright.sync_playwright() as driver:
+        try:
+            browser = driver.chromium.launch(executable_path=installed, args=["--no-sandbox", "--disable-gpu"])
+        except playwright.Error as error:
+            pytest.skip(f"no browser: neither {', '.join(BROWSERS)} nor Playwright's ({str(error).splitlines()[0]})")
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
@@ -94,3 +112,34 @@ def stored(finished, here):
         return folder
 
     return store
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory) -> Path:
+    """The folder of a finished sweep, two styles × two content weights × two seeds, with distances in its manifests.
+
+    A run's content distance is 0.1 with the lower content weight and 0.4 with the higher, plus its seed; the style
+    distance is 1 minus that, plus 0.05 for the second style. Not to be changed: a copy is.
+    """
+    from nst_lab.app import command
+
+    home = tmp_path_factory.mktemp("swept")
+    with chdir(home):
+        settings = ("style=starry_strokes,woodcut_waves", "loss.content_weight=1,10", "seed=0,1", "init=noise")
+        assert command(["-m", *TINY, "name=sweep", *settings]) == 0
+    for path in (home / "outputs/sweep").glob("*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        config = manifest["config"]
+        [style] = config["style"]["images"]
+        content = (0.1 if config["loss"]["content_weight"] == 1 else 0.4) + 0.02 * config["seed"]
+        styled = 1 - content + (0.05 if style == "woodcut_waves" else 0)
+        manifest["distances"] = {"content": content, "style": styled, f"style/{style}": styled, "ssim": 1 - content}
+        manifest["metrics_version"] = 1
+        path.write_text(json.dumps(manifest))
+    return home / "outputs/sweep"
+
+
+@pytest.fixture
+def sweep(swept, tmp_path) -> Path:
+    """A copy of that sweep, to be changed."""
+    return Path(shutil.copytree(swept, tmp_path / "outputs/sweep"))

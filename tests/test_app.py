@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import TINY
+from conftest import TINY, UNBOUNDED
 
 from nst_lab.app import command
 
@@ -21,7 +21,7 @@ def test_one_run_leaves_a_complete_folder(nst_lab_command, here):
     done = nst_lab_command(*TINY, "name=first")
     assert done.returncode == 0, done.stderr
     [folder] = [path for path in (here / "outputs/first").iterdir() if path.name != ".launches"]
-    assert re.fullmatch(r"chelsea-starry_strokes-gatys-[0-9a-f]{12}", folder.name)
+    assert re.fullmatch(r"chelsea-starry_strokes-gatys-content_layers_2_1-[\w+.-]+-size_32-[0-9a-f]{12}", folder.name)
     names = {path.name.split(".tfevents")[0] for path in folder.iterdir()}
     assert names == {"result.png", "manifest.json", "metrics.jsonl", "events.out"}
     assert f"{folder.relative_to(here)}/result.png" in done.stdout
@@ -159,7 +159,7 @@ def test_answers_that_need_no_network_do_not_import_torch(here, arguments):
 
 
 def test_an_interruption_exits_130_and_keeps_the_picture(here):
-    arguments = [*TINY[:4], "optimizer.evaluations=100000", "optimizer.tolerance=0", "name=stopped", "init=noise"]
+    arguments = [*UNBOUNDED, "optimizer.evaluations=100000", "optimizer.tolerance=0", "name=stopped", "init=noise"]
     process = subprocess.Popen([sys.executable, "-m", "nst_lab", *arguments], stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "evaluation 1/" in line:

@@ -5,6 +5,7 @@ from conftest import TINY
 from PIL import Image
 
 import nst_lab
+from nst_lab.claims import Watch
 from nst_lab.composition import Composer
 from nst_lab.estimate import convolution_flops, memory_bytes, seconds
 from nst_lab.grid import save_grid
@@ -13,7 +14,7 @@ from nst_lab.sweep import expand, plan, split_overrides, swept_keys
 
 
 def sweep(*overrides):
-    return plan(expand(Composer(), [*TINY, *overrides], multirun=True))
+    return plan(expand(Composer(), [*TINY, *overrides], multirun=True), Watch(60))
 
 
 def test_swept_keys_are_those_that_differ_in_order():

@@ -41,7 +41,8 @@ def test_the_wheel_carries_configurations_and_assets(wheel):
     experiments = ("conf/experiment/quickstart.yaml", "conf/experiment/peers/seed.yaml")
     for name in ("conf/config.yaml", "conf/convention/gatys.yaml", *experiments):
         assert f"nst_lab/{name}" in names
-    for name in ("catalog.yaml", "vgg19_mean_activations.json", "paintings/starry_strokes.png"):
+    report = ("report/page.html", "report/page.css", "report/base.js")
+    for name in ("catalog.yaml", "vgg19_mean_activations.json", "paintings/starry_strokes.png", *report):
         assert f"nst_lab/assets/{name}" in names
     assert not any(name.startswith(("tests/", "scripts/", "outputs/")) for name in names)
 
@@ -63,6 +64,13 @@ def test_an_installed_wheel_takes_a_users_own_experiments(installed, here):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(list(here.glob("outputs/small/*/result.png"))) == 2
+
+
+def test_an_installed_wheel_compares_runs(installed, swept, here):
+    command = [installed / "bin/nst-compare", swept, "--html", "page.html"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "</html>" in (here / "page.html").read_text()
 
 
 def test_importing_the_package_loads_nothing_heavy():

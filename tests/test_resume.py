@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY
+from conftest import UNBOUNDED
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 import nst_lab
@@ -20,7 +20,7 @@ from nst_lab.claims import Claim, Watch
 from nst_lab.config import Config
 from nst_lab.synthesis import Inputs, Synthesis
 
-LONG = (*TINY[:4], "optimizer.tolerance=0", "log.checkpoint_seconds=0")
+LONG = (*UNBOUNDED, "optimizer.tolerance=0", "log.checkpoint_seconds=0")
 VARIANTS = [
     ["optimizer=lbfgs"],
     ["optimizer=lbfgs", "init=noise", "style.images=[starry_strokes,mosaic]"],
@@ -47,7 +47,7 @@ def stored(state: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
 @pytest.mark.parametrize("cut", [1, 6, 7, 11])
 def test_the_steps_after_a_checkpoint_are_those_of_a_run_without_one(variant, cut):
-    config = nst_lab.compose([*TINY[:4], "optimizer.evaluations=12", "optimizer.tolerance=0", *variant])
+    config = nst_lab.compose([*UNBOUNDED, "optimizer.evaluations=12", "optimizer.tolerance=0", *variant])
     whole, state = [], None
     synthesis = Synthesis(inputs(config), config)
     for step in synthesis:
@@ -66,7 +66,7 @@ def test_the_steps_after_a_checkpoint_are_those_of_a_run_without_one(variant, cu
 
 
 def test_the_result_of_a_run_cut_after_a_step_that_was_taken_back_is_the_last_accepted_one():
-    config = nst_lab.compose([*TINY[:4], "optimizer.evaluations=30", "optimizer.learning_rate=4", "init=noise"])
+    config = nst_lab.compose([*UNBOUNDED, "optimizer.evaluations=30", "optimizer.learning_rate=4", "init=noise"])
     synthesis = Synthesis(inputs(config), config)
     states = {step.evaluation: (step, stored(synthesis.state_dict())) for step in synthesis}
     rejected = [step for step, _ in states.values() if not step.accepted]

@@ -1,6 +1,7 @@
 """Run folders: identity, the manifest, the streams read back, and results that no logging can alter."""
 
 import json
+import re
 
 import pytest
 from conftest import TINY
@@ -9,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import nst_lab
 from nst_lab import runs
+from nst_lab.claims import Claim, Watch
 from nst_lab.recorder import picture_schedule
 
 TWO_STYLES = ("style=strokes_and_waves", "loss.tv_weight=0.5", "optimizer.evaluations=6")
@@ -40,7 +42,8 @@ def test_tensorboard_holds_every_term_at_every_evaluation(finished):
     losses = {"loss/total", "loss/content", "loss/style", "loss/tv"}
     other = {"gradient/norm", "cost/seconds_per_evaluation", "cost/peak_memory_mib"}
     expected = terms | losses | other | {"content/relu2_1", "tv"}
-    assert set(accumulator.Tags()["scalars"]) == expected
+    assert set(accumulator.Tags()["scalars"]) == expected | {"cost/seconds"}
+    assert [event.step for event in accumulator.Scalars("cost/seconds")] == [6]
     for tag in expected:
         assert [event.step for event in accumulator.Scalars(tag)] == [1, 2, 3, 4, 5, 6]
 
@@ -95,10 +98,10 @@ def test_the_manifest_lists_what_differs_from_the_convention(here):
 
 
 def test_later_keys_leave_the_fingerprint_of_earlier_runs_as_it_was():
-    flat = runs._flat(runs.picture_settings(nst_lab.compose([])))
-    assert not set(runs.NEUTRAL) & set(flat)
+    determining = runs._determining(runs.picture_settings(nst_lab.compose([])))
+    assert not set(runs.NEUTRAL) & set(determining)
     for key, value in runs.NEUTRAL.items():
-        assert runs._flat({key: value}) == {}
+        assert runs._determining({key: value}) == {}
 
 
 def test_the_same_settings_give_the_same_bytes_whatever_is_logged(here):
@@ -164,7 +167,8 @@ def test_an_api_run_raises_what_went_wrong_and_records_it(here):
 def test_an_unfinished_run_starts_afresh_without_doubled_curves(here):
     done = run("name=a")
     manifest = json.loads((done.folder / "manifest.json").read_text()) | {"status": "running"}
-    runs.write_manifest(done.folder, manifest)
+    with Claim(done.folder, "", Watch(60)) as claim:
+        runs.write_manifest(claim, manifest)
     again = run("name=a")
     assert [line["evaluation"] for line in lines(again.folder)] == [1, 2, 3, 4]
     assert len(list(again.folder.glob("events.out.tfevents.*"))) == 1
@@ -175,6 +179,31 @@ def test_names_cannot_leave_the_output_folder(here):
     nst_lab.save_image(nst_lab.load_image("starry_strokes"), here / "..hidden.." / "..style..png")
     done = run("style.images=['..hidden../..style..png']")
     assert (here / "outputs/runs") in done.folder.resolve().parents
+
+
+@pytest.mark.parametrize(
+    ("overrides", "readable"),
+    [
+        ([], "chelsea-starry_strokes-gatys"),
+        (["loss.content_weight=1e7", "size=256"], "chelsea-starry_strokes-gatys"),
+        (["loss.content_weight=1e6", "seed=3"], "chelsea-starry_strokes-gatys-content_weight_1e6-seed_3"),
+        (["init=noise", "size=128", "optimizer=adam"], "chelsea-starry_strokes-gatys-noise-adam-size_128"),
+        (
+            ["layers=style_to_2", "model.pooling=max"],
+            "chelsea-starry_strokes-gatys-model_pooling_max-style_layers_1_1+2_1",
+        ),
+        (
+            ["content=none", "loss.content_weight=0", "init=noise"],
+            "texture-starry_strokes-gatys-noise-content_weight_0",
+        ),
+        (["convention=crowson"], "chelsea-starry_strokes-crowson"),
+    ],
+)
+def test_a_folder_says_what_is_unusual_about_its_run(overrides, readable):
+    config = nst_lab.compose(overrides)
+    name, _, digits = runs.run_folder(config, runs.identify(config)).name.rpartition("-")
+    assert sorted(name.split("-")) == sorted(readable.split("-"))
+    assert re.fullmatch("[0-9a-f]{12}", digits)
 
 
 def test_the_picture_schedule_is_geometric_and_keeps_the_ends():
