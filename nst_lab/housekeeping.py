@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nst_lab import runs
 from nst_lab.claims import Claim, HeldError
 from nst_lab.errors import ConfigError
+from nst_lab.scanning import SUMMARY
 from nst_lab.stored_runs import WATCH, ForeignError, StoredRun, is_claim, kind_of, manifest_stamp, measure, read_run
 
 LEVELS = 2  # an output folder holds experiments, these hold runs
@@ -67,7 +69,7 @@ class Inventory:
             self.seen.add(folder)
             self._try(self._take, folder, levels)
 
-    def _try(self, take: Callable[..., None], folder: Path, *more: int) -> None:
+    def _try(self, take: Callable[..., None], folder: Path, *more: Any) -> None:
         try:
             take(folder, *more)
         except FileNotFoundError:
@@ -81,8 +83,8 @@ class Inventory:
             self.runs.append(read_run(folder))
             return
         folders = [entry for entry in entries if entry.is_dir()]
-        if not folders:
-            self.foreign[folder] = f"no {runs.MANIFEST}" if entries else "empty"
+        if entries and not folders and folder.name != SUMMARY:
+            self.foreign[folder] = f"no {runs.MANIFEST}"
         for entry in folders:
             path = Path(entry.path)
             if entry.is_symlink():
@@ -90,10 +92,10 @@ class Inventory:
             elif entry.name == LAUNCHES:
                 self._try(self._take_records, path)
             elif ASIDE.fullmatch(entry.name):
-                self.aside.append(_remains(path))
-            elif levels:
+                self._try(self._take_remains, path, self.aside)
+            elif levels and not entry.name.startswith("."):
                 self.visit(path, levels - 1)
-            else:
+            elif not levels:
                 self.foreign[path] = f"no {runs.MANIFEST}"
         self.loose[folder] = Counter()
         for entry in entries:
@@ -104,12 +106,11 @@ class Inventory:
     def _take_records(self, folder: Path) -> None:
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.is_dir(follow_symlinks=False) and os.path.isfile(os.path.join(entry.path, RECORD)):
-                self.records.append(_remains(Path(entry.path)))
+                self._try(self._take_remains, Path(entry.path), self.records)
 
-
-def _remains(folder: Path) -> Remains:
-    sizes, changed = measure(folder)
-    return Remains(folder, changed, sizes.total())
+    def _take_remains(self, folder: Path, remains: list[Remains]) -> None:
+        sizes, changed = measure(folder)
+        remains.append(Remains(folder, changed, sizes.total()))
 
 
 def take_inventory(folders: Sequence[Path]) -> Inventory:

@@ -18,6 +18,7 @@ from nst_lab.command_line import Parser, answer, print_rows, printable
 from nst_lab.errors import nearest
 from nst_lab.housekeeping import Inventory, take_inventory
 from nst_lab.runs_table import SECONDS, count_runs, human_size, print_notes, print_runs
+from nst_lab.scanning import SUMMARY
 from nst_lab.stored_runs import KINDS, STATUSES, UNFINISHED
 
 OUTPUTS = Path("outputs")
@@ -158,7 +159,8 @@ def _size(options: argparse.Namespace) -> int:
     if not taken:
         return _none(options, "no runs")
     for folder, sizes in taken.items():
-        sizes.update(inventory.loose.get(folder, {}))
+        for beside in (folder, folder / SUMMARY):
+            sizes.update(inventory.loose.get(beside, {}))
     count = Counter(run.folder.parent for run in inventory.runs)
     lines = [(printable(folder.name), count[folder], sizes) for folder, sizes in sorted(taken.items())]
     if len(lines) > 1:

@@ -5,7 +5,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from nst_lab import varying
 from nst_lab.command_line import print_rows, printable
 from nst_lab.stored_runs import STATUSES, StoredRun
 from nst_lab.sweep import differing_keys, label
@@ -13,7 +15,6 @@ from nst_lab.sweep import differing_keys, label
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 WHOLE = ("status", "evaluations", "age", "size")  # columns that are never folded
 MOST_NOTES, LONGEST_NOTE = 10, 100  # unless all are asked for
-MOST_SETTINGS = 6  # that tell apart runs without overrides
 UNTOLD = ("name", "out_dir", "force")  # keys that say nothing about a run
 
 
@@ -55,12 +56,25 @@ def distinctions(found: Sequence[StoredRun]) -> dict[Path, str]:
         groups.setdefault((run.folder.parent, bool(run.overrides)), []).append(run)
     told = {}
     for (_, overridden), group in groups.items():
-        lines = [run.overrides if overridden else run.settings for run in group]
-        keys = [key for key in differing_keys(lines) if key not in UNTOLD]
-        for run, own in zip(group, lines, strict=True):
-            shown = keys if overridden else keys[:MOST_SETTINGS]
-            told[run.folder] = label(own, shown) or label(run.settings, ("convention", "size"))
+        texts = _by_overrides(group) if overridden else _by_settings(group)
+        for run, text in zip(group, texts, strict=True):
+            told[run.folder] = text or _label(run.settings, ("convention", "size"))
     return told
+
+
+def _by_overrides(group: Sequence[StoredRun]) -> list[str]:
+    keys = [key for key in differing_keys([run.overrides for run in group]) if key not in UNTOLD]
+    return [label(run.overrides, keys) for run in group]
+
+
+def _by_settings(group: Sequence[StoredRun]) -> list[str]:
+    rows = [run.settings for run in group]
+    keys = varying.independent(varying.differing(rows), rows, {key for run in group for key in run.explicit})
+    return [_label(row, keys) for row in rows]
+
+
+def _label(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key}={varying.show(settings[key])}" for key in keys if key in settings)
 
 
 def count_runs(found: Sequence[StoredRun]) -> str:

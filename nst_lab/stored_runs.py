@@ -6,7 +6,6 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nst_lab import runs
-from nst_lab.checks import show
 from nst_lab.claims import Owner, Watch
+from nst_lab.varying import settings_of, show
 
 UNFINISHED = ("failed", "interrupted", "killed")
 STATUSES = ("completed", *UNFINISHED, "held")
@@ -42,7 +41,9 @@ class StoredRun:
 
     `status` is one of `STATUSES`: `held` is being made by a living process, `killed` was being made by one that is
     dead. `since`, in seconds since 1970, is when it ended: its last change if it was killed, its start if it is held.
-    `note` is the error of a failed run and the holder of a held one. `stamp` changes with the manifest.
+    `settings` are convention and size and, of a run from Python (without overrides), all that determined the picture;
+    of these `explicit` were not left to the convention. `note` is the error of a failed run and the holder of a held
+    one. `stamp` changes with the manifest.
     """
 
     folder: Path
@@ -50,7 +51,8 @@ class StoredRun:
     since: float
     sizes: Counter[str]
     overrides: tuple[str, ...]
-    settings: tuple[str, ...]
+    settings: dict[str, Any]
+    explicit: tuple[str, ...]
     evaluations: str
     note: str
     launch: str
@@ -85,14 +87,15 @@ def read_run(folder: Path) -> StoredRun:
         _check(manifest)
     status = "held" if holder else {"running": "killed"}.get(manifest["status"], manifest["status"])
     sizes, changed = measure(folder)
-    overrides = tuple(map(str, manifest.get("overrides", ())))
+    overrides = _texts(manifest.get("overrides"))
     return StoredRun(
         folder=folder,
         status=status,
         since=_since(manifest, holder, changed),
         sizes=sizes,
         overrides=overrides,
-        settings=tuple(_settings(manifest.get("config", {}), whole=not overrides)),
+        settings=_settings(manifest, whole=not overrides),
+        explicit=() if overrides else _texts(manifest.get("convention_overrides")),
         evaluations=_evaluations(folder, status, manifest),
         note=_note(folder, status, manifest, holder),
         launch=holder.launch if holder else "",
@@ -185,16 +188,13 @@ def _note(folder: Path, status: str, manifest: dict[str, Any], holder: Owner | N
     return str(manifest.get("error", "")) if status == "failed" else ""
 
 
-def _settings(config: dict[str, Any], whole: bool) -> Iterator[str]:
-    """`key=value` of every setting, or of those that are told of any run."""
-    for key, value in _leaves(config):
-        if whole or key in ("convention", "size"):
-            yield f"{key}={show(value)}"
+def _settings(manifest: dict[str, Any], whole: bool) -> dict[str, Any]:
+    """All that determined the picture, or what is told of any run: convention and size."""
+    if whole and manifest:
+        return settings_of(manifest)
+    config = manifest.get("config", {})
+    return {key: config[key] for key in ("convention", "size") if key in config}
 
 
-def _leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()

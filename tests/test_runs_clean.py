@@ -115,7 +115,9 @@ def test_what_is_no_run_is_told_in_one_line_and_ends_nothing(stored, here, capsy
     run = stored("a")
     (here / "outputs/gallery").mkdir()
     (here / "outputs/gallery/a.jpg").touch()
-    (here / "outputs/empty").mkdir()
+    (here / "outputs/empty/.hidden").mkdir(parents=True)
+    (here / "outputs/experiment/summary").mkdir()
+    (here / "outputs/experiment/summary/events.out.tfevents.1.000").touch()
     strange = {"half": '{"status": "runn', "list": "[]", "deep": "[" * 100_000, "other": '{"manifest_version": 3}'}
     strange |= {"odd": '{"status": ["completed"], "fingerprint": "f", "config": {}, "overrides": []}'}
     for name, text in strange.items():
@@ -131,8 +133,8 @@ def test_what_is_no_run_is_told_in_one_line_and_ends_nothing(stored, here, capsy
     assert "experiment/a" in printed.out
     assert printed.out.splitlines()[-1].startswith("1 run (1 completed), ")
     [line] = printed.err.splitlines()
-    assert line.startswith("nst-runs: no runs, left alone: outputs/empty (empty), outputs/gallery (no manifest.json), ")
-    assert line.endswith(" and 5 more")
+    assert line.startswith("nst-runs: no runs, left alone: outputs/gallery (no manifest.json), ")
+    assert line.endswith(" and 4 more")
     reasons = take_inventory([here / "outputs"]).foreign
     told = {path.name: reason for path, reason in reasons.items()}
     assert told.pop("link") == "a link, not followed"
