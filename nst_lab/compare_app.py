@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from math import inf, isfinite
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,8 +45,8 @@ def _parser() -> Parser:
     parser = Parser(prog="nst-compare", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
     parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="run folders, or folders that hold them")
-    parser.add_argument("--max-content", type=float, metavar="X", help="name the lowest style distance among the runs "
-                        "whose content distance is at most X")  # fmt: skip
+    parser.add_argument("--max-content", type=_distance, metavar="X",
+                        help="the best is the lowest style distance among runs of at most this content distance")
     parser.add_argument("--where", type=_condition, action="append", default=[], metavar="KEY=VALUE",
                         help="only runs with this setting; the same key again adds a value")  # fmt: skip
     parser.add_argument("--sort", metavar="COLUMN", help="a distance, a cost or a setting (default: style)")
@@ -65,6 +66,16 @@ def _condition(text: str) -> tuple[str, str]:
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text}: expected KEY=VALUE, such as style.images=mosaic")
     return key, value
+
+
+def _distance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = inf
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text}: expected a number, such as 0.6")
+    return value
 
 
 def _compare(options: argparse.Namespace) -> int:

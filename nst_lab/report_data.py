@@ -128,13 +128,18 @@ def _run(record: Record, page: Path, points: int) -> dict[str, Any]:
     command = shlex.join(["nst-lab", *map(str, overrides)]) if isinstance(overrides, list) and overrides else None
     return {
         "name": record.folder.name,
-        "link": quote(Path(os.path.relpath(record.folder / RESULT, page.parent)).as_posix()),
+        "link": _link(record.folder / RESULT, page),
         "completed": manifest.get("status") == "completed",
         "problem": record.problem,
         "command": command,
         "facts": [[label, _fact(manifest[key])] for key, label in FACTS.items() if manifest.get(key) is not None],
         "curves": _curves(record, points),
     }
+
+
+def _link(file: Path, page: Path) -> str:
+    """The address of a file from a page, whatever bytes its name is made of."""
+    return quote(os.fsencode(Path(os.path.relpath(file, page.parent)).as_posix()))
 
 
 FACTS = {"size": "height, width", "stop_reason": "stopped", "device": "device", "threads": "threads",
