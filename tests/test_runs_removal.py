@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -85,6 +86,13 @@ def test_two_cleans_at_once_remove_everything_and_fail_in_nothing(stored, here):
         process.communicate(timeout=60)
         assert process.returncode == 0
     assert not list((here / "outputs/experiment").iterdir())
+
+
+def test_several_that_delete_the_same_remains_leave_nothing(stored):
+    folder = many_files(stored("a"), 3000)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(housekeeping.delete, [folder] * 4)) == [None] * 4
+    assert not folder.exists()
 
 
 def test_links_are_not_followed(stored, here):
