@@ -143,4 +143,3 @@ def _conclude(folder: Path, planned: Sequence[sweep.Planned]) -> None:
     print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {shlex.quote(str(folder))}")
     if len(planned) > 1:
         print(f"comparison:  nst-compare {shlex.quote(str(folder))}")
-

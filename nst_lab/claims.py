@@ -139,9 +139,16 @@ class Claim:
     def _create(self) -> int:
         try:
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
-            os.write(file, json.dumps(asdict(self.owner)).encode() + b"\n")
+            try:
+                os.write(file, json.dumps(asdict(self.owner)).encode() + b"\n")
+            except OSError:
+                os.close(file)
+                self.path.unlink()  # an empty claim would be that of an unknown machine
+                raise
         except FileExistsError:
             raise HeldError(f"{self.folder}: another process was faster") from None
+        except FileNotFoundError:
+            raise HeldError(f"{self.folder}: another process has removed it") from None
         except OSError as error:
             raise ConfigError(f"out_dir: {self.folder} cannot be written ({error.strerror})") from error
         return file
@@ -164,6 +171,12 @@ class Claim:
         self.check()
         temporary.replace(self.folder / name)
 
+    def move(self, folder: Path) -> None:
+        """Rename the claimed folder, and the claim with it, if it still holds."""
+        self.check()
+        self.folder.rename(folder)
+        self.folder, self.path = folder, folder / self.path.name
+
     def release(self) -> None:
         """Give the folder free; those outbid before go first, so that none of them holds again."""
         self.released.set()
@@ -182,9 +195,10 @@ class Claim:
 
 
 def acquire(folder: Path, launch: str, watch: Watch) -> Claim:
-    """Claim a folder, waiting as long as others hold it."""
+    """Claim a folder, waiting as long as others hold it; created again if one of them was removing it."""
     while True:
         try:
             return Claim(folder, launch, watch)
         except HeldError:
             time.sleep(POLL_SECONDS)
+            folder.mkdir(parents=True, exist_ok=True)

@@ -7,16 +7,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from math import inf, isfinite
 from pathlib import Path
 from typing import NoReturn
 
+from nst_lab.command_line import Parser, answer
 from nst_lab.compare import Comparison, compare, write_csv
 from nst_lab.compare_table import print_comparison
-from nst_lab.errors import ConfigError, UserError
 from nst_lab.reading import Runs
 from nst_lab.scanning import Problem, scan
 
-INTERRUPTED = 130
 MOST_PROBLEMS = 10  # told on the terminal; the report lists all
 
 DESCRIPTION = """\
@@ -37,30 +37,16 @@ def main() -> NoReturn:
 
 def command(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit status."""
-    try:
-        return _compare(_parser().parse_args(arguments))
-    except UserError as error:
-        print(f"nst-compare: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("nst-compare: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return answer(_parser(), arguments)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line, without the usage above them."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; {self.prog} --help says more")
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="nst-compare", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
+    parser = Parser(prog="nst-compare", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
     parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="run folders, or folders that hold them")
-    parser.add_argument("--max-content", type=float, metavar="X", help="name the lowest style distance among the runs "
-                        "whose content distance is at most X")  # fmt: skip
+    parser.add_argument("--max-content", type=_distance, metavar="X",
+                        help="the best is the lowest style distance among runs of at most this content distance")
     parser.add_argument("--where", type=_condition, action="append", default=[], metavar="KEY=VALUE",
                         help="only runs with this setting; the same key again adds a value")  # fmt: skip
     parser.add_argument("--sort", metavar="COLUMN", help="a distance, a cost or a setting (default: style)")
@@ -71,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--html", type=Path, metavar="FILE", help="where the report goes (default: report.html in the "
                         "first FOLDER)")  # fmt: skip
     parser.add_argument("--no-html", action="store_true", help="write no report")
+    parser.set_defaults(run=_compare)
     return parser
 
 
@@ -79,6 +66,16 @@ def _condition(text: str) -> tuple[str, str]:
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text}: expected KEY=VALUE, such as style.images=mosaic")
     return key, value
+
+
+def _distance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = inf
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text}: expected a number, such as 0.6")
+    return value
 
 
 def _compare(options: argparse.Namespace) -> int:

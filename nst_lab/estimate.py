@@ -98,5 +98,3 @@ def _disk_bytes(config: Config, height: int, width: int) -> int:
     """PNG pictures take about two bytes per pixel; a logged evaluation about 2 kB in both streams together."""
     pictures = 1 + config.log.images + 1 + len(config.style.images)
     return 2 * pictures * height * width + 2000 * config.optimizer.evaluations // config.log.every
-
-

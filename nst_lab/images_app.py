@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from nst_lab import catalog
+from nst_lab.command_line import Parser, answer
 from nst_lab.errors import ConfigError, UserError, nearest
 
-INTERRUPTED = 130
 WIDE = 200  # columns of a table that does not go to a terminal
 
 EPILOG = """\
@@ -34,27 +34,12 @@ def main() -> NoReturn:
 
 def command(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit status."""
-    try:
-        options = _parser().parse_args(arguments)
-        return options.run(options)
-    except UserError as error:
-        print(f"nst-images: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("nst-images: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return answer(_parser(), arguments)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line, without the usage above them."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; {self.prog} --help says more")
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(
+    parser = Parser(
         prog="nst-images", description="The images that have a name.", epilog=EPILOG, formatter_class=formatter
     )
     parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")

@@ -1,7 +1,7 @@
 """The command `nst-measure`: mean activations of a network on a folder of photographs, for `model.normalized`.
 
-    nst-measure photographs/ --output means.json
-    nst-lab model.normalized=true model.means=means.json
+nst-measure photographs/ --output means.json
+nst-lab model.normalized=true model.means=means.json
 """
 
 import argparse

@@ -38,8 +38,7 @@ What they can and cannot show (figures: README, "Distances"):
 - None sees what is finer than 256 px, and none is a judgement of beauty.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log10
@@ -55,6 +54,7 @@ from nst_lab.architecture import LAYERS, input_statistics
 from nst_lab.distributions import directions, quantiles, relative_difference
 from nst_lab.images import load_image, resize, target_size, to_bytes
 from nst_lab.losses import gram_matrix, total_variation
+from nst_lab.numerics import numerics
 from nst_lab.vgg import VGG19
 from nst_lab.weights import prepare_weights
 
@@ -102,7 +102,7 @@ def distances(
     def as_run_saw(image: Tensor, height: int, width: int) -> Seen:
         return _seen(_as_saved(resize(image, height, width, resampling=resampling)))
 
-    with torch.no_grad(), _numerics():
+    with torch.no_grad(), numerics(threads=1, tf32=False):
         device = torch.device(device)
         seen = _seen(_as_saved(picture))
         photograph = None if content is None else as_run_saw(content, height, width)
@@ -245,19 +245,3 @@ def _pixel_distances(seen: Seen, photograph: Seen | None) -> dict[str, float | N
         error = (pair[0] - pair[1]).double().square().mean().item()
         values["psnr"] = min(PSNR_LIMIT, -10 * log10(error)) if error else PSNR_LIMIT
     return values | {"tv": total_variation(picture, "l1", "mean").item()}
-
-
-@contextmanager
-def _numerics() -> Iterator[None]:
-    """One thread and full float32 whatever the run used; then as before."""
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    cudnn_tf32 = torch.backends.cudnn.allow_tf32
-    torch.set_num_threads(1)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
-        torch.backends.cudnn.allow_tf32 = cudnn_tf32

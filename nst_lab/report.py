@@ -31,7 +31,7 @@ def write_report(runs: Runs, page: Path, title: str, max_content: float | None =
     text = page_text(page_data(runs, page, title, max_content))
     temporary = page.with_name(f".{page.name}.partial")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")
         temporary.replace(page)
     except OSError as error:
         raise ConfigError(f"--html {page}: cannot be written ({error.strerror})") from error

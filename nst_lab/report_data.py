@@ -22,11 +22,11 @@ SOURCE_SIDE = 320
 
 # What the distances say; of others the name is all that is known.
 HINTS = {
-    "content": "0 is the photograph",
+    "content": "0 is the photograph, 1 has nothing in common with it",
     "style": "0 is the style, 1 the photograph",
-    "swd": "sliced Wasserstein distance of the activations: 0 is the style, 1 the photograph",
-    "color": "sliced Wasserstein distance of the colours: 0 is the style's, 1 the photograph's",
-    "ssim": "structural similarity to the photograph, 1 at most; higher is nearer",
+    "swd": "sliced Wasserstein, 0 is the style, 1 the photograph",
+    "color": "0 are the style's colours, 1 the photograph's",
+    "ssim": "structural similarity, 1 is the photograph",
     "psnr": "dB to the photograph; higher is nearer",
     "tv": "mean absolute difference of neighbouring pixels",
 }
@@ -128,13 +128,18 @@ def _run(record: Record, page: Path, points: int) -> dict[str, Any]:
     command = shlex.join(["nst-lab", *map(str, overrides)]) if isinstance(overrides, list) and overrides else None
     return {
         "name": record.folder.name,
-        "link": quote(Path(os.path.relpath(record.folder / RESULT, page.parent)).as_posix()),
+        "link": _link(record.folder / RESULT, page),
         "completed": manifest.get("status") == "completed",
         "problem": record.problem,
         "command": command,
         "facts": [[label, _fact(manifest[key])] for key, label in FACTS.items() if manifest.get(key) is not None],
         "curves": _curves(record, points),
     }
+
+
+def _link(file: Path, page: Path) -> str:
+    """The address of a file from a page, whatever bytes its name is made of."""
+    return quote(os.fsencode(Path(os.path.relpath(file, page.parent)).as_posix()))
 
 
 FACTS = {"size": "height, width", "stop_reason": "stopped", "device": "device", "threads": "threads",

@@ -100,11 +100,15 @@ class _Attempt:
             "start": _now(),
             "after_evaluation": self.resumed["evaluation"] if self.resumed else 0,
         }
-        self.manifest = runs.opening(config, identity) | _circumstances(config) | {
-            "overrides": list(overrides),
-            "start": earlier.get("start", attempt["start"]) if self.resumed else attempt["start"],
-            "attempts": [*earlier.get("attempts", []), attempt],
-        }
+        self.manifest = (
+            runs.opening(config, identity)
+            | _circumstances(config)
+            | {
+                "overrides": list(overrides),
+                "start": earlier.get("start", attempt["start"]) if self.resumed else attempt["start"],
+                "attempts": [*earlier.get("attempts", []), attempt],
+            }
+        )
 
     def make(self, label: str) -> None:
         """The run, and its manifest whatever happens."""

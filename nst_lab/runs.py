@@ -134,7 +134,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a run folder; None where there is none or it cannot be read."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) else None
 

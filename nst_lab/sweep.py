@@ -104,12 +104,16 @@ def count_states(planned: Sequence[Planned]) -> str:
 
 def swept_keys(cells: Sequence[Cell]) -> list[str]:
     """The override keys whose values differ between cells, in the order of the command line."""
-    values: dict[str, set[str]] = {}
-    for cell in cells:
-        for key, value in split_overrides(cell.overrides).items():
-            values.setdefault(key, set()).add(value)
-    missing = {key for key in values for cell in cells if key not in split_overrides(cell.overrides)}
-    return [key for key, found in values.items() if len(found) > 1 or key in missing]
+    return differing_keys([cell.overrides for cell in cells])
+
+
+def differing_keys(runs: Sequence[Sequence[str]]) -> list[str]:
+    """The keys whose values differ between the overrides of runs, or that some of them lack."""
+    values: dict[str, list[str]] = {}
+    for overrides in runs:
+        for key, value in split_overrides(overrides).items():
+            values.setdefault(key, []).append(value)
+    return [key for key, found in values.items() if len(set(found)) > 1 or len(found) < len(runs)]
 
 
 def split_overrides(overrides: Sequence[str]) -> dict[str, str]:

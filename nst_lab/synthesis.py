@@ -5,7 +5,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from nst_lab.errors import ConfigError
 from nst_lab.images import resize, target_size
 from nst_lab.initial import initial_image
 from nst_lab.memory import Memory
+from nst_lab.numerics import numerics
 from nst_lab.objective import Objective, needed_taps
 from nst_lab.optimize import Optimisation, Step, Stop
 from nst_lab.vgg import VGG19, build_network
@@ -139,7 +139,7 @@ class Synthesis:
         self.optimisation: Optimisation | None = None
 
     def __iter__(self) -> Iterator[Step]:
-        with _numerics(self.config):
+        with numerics(self.config.threads, self.config.precision == "tf32"):
             if self.optimisation is None:
                 self.optimisation = self._optimisation(0)
             while True:
@@ -189,7 +189,7 @@ class Synthesis:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken; the steps that follow are the same to the last bit."""
-        with _numerics(self.config):
+        with numerics(self.config.threads, self.config.precision == "tf32"):
             content, styles, size = at_scale(self.inputs, self.config, self.scales[state["scale"]].factor)
             blank = torch.zeros(1, 3, *size, device=self.device)
             objective, options = self._objective(content, styles), self.config.optimizer
@@ -294,17 +294,3 @@ def split_budget(evaluations: int, scales: Sequence[Scale]) -> list[int]:
         share = round(left * scale.share / sum(later.share for later in scales[index:]))
         budgets.append(max(1, min(share, left - (len(scales) - index - 1))))
     return budgets
-
-
-@contextmanager
-def _numerics(config: Config) -> Iterator[None]:
-    """Threads as asked for, and TF32 only where asked for, since it changes losses by about 1e-3; then as before."""
-    matmul, cudnn, threads = torch.backends.cuda.matmul, torch.backends.cudnn, torch.get_num_threads()
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = config.precision == "tf32"
-    torch.set_num_threads(config.threads or threads)
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
-        torch.set_num_threads(threads)

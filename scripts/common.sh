@@ -27,19 +27,19 @@ set_up() {
     local extras=$1 stamp log python
     shift
     log=".venv/install.log"
-    for stamp in .venv/.installed"$extras"*; do # an environment with extras serves those who need none
+    for stamp in ".venv/.installed-$extras"*; do # an environment with more extras serves those who need fewer
         if [ -f "$stamp" ] && [ ! pyproject.toml -nt "$stamp" ]; then
             return
         fi
     done
-    stamp=".venv/.installed$extras"
+    stamp=".venv/.installed-$extras"
     python=$(find_python) || exit 1
     if [ ! -x .venv/bin/python ]; then
         echo "creating .venv with $("$python" --version)"
         "$python" -m venv .venv || fail "cannot create .venv (is the venv module of $python installed?)"
     fi
-    echo "installing nst_lab$extras into .venv (PyTorch is large: minutes; log: $log)"
-    if ! .venv/bin/python -m pip install --disable-pip-version-check "$@" -e ".$extras" >"$log" 2>&1; then
+    echo "installing nst_lab[$extras] into .venv (PyTorch is large: minutes; log: $log)"
+    if ! .venv/bin/python -m pip install --disable-pip-version-check "$@" -e ".[$extras]" >"$log" 2>&1; then
         fail "the installation failed: $(grep -E '^ERROR' "$log" | tail -n 1) (see $log)"
     fi
     touch "$stamp"

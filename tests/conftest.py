@@ -1,14 +1,18 @@
 """Shared by all tests: the checkout's paths, and the command line run as a user runs it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from contextlib import chdir
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from run_folders import edit
 
+import nst_lab
 from nst_lab import catalog
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -85,6 +89,29 @@ def own_catalog(own_folders, tmp_path, monkeypatch):
 
     yield write
     catalog._entries.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A completed run, to be copied."""
+    out_dir = tmp_path_factory.mktemp("finished")
+    overrides = [*TINY, f"out_dir={out_dir}", "name=experiment"]
+    return nst_lab.run(nst_lab.compose(overrides), overrides=overrides).folder
+
+
+@pytest.fixture
+def stored(finished, here):
+    """Copy the completed run to `outputs/<name>/<run>`, with another manifest; its folder."""
+
+    def store(run: str, name: str = "experiment", days: float = 0, **changes) -> Path:
+        folder = here / "outputs" / name / run
+        shutil.copytree(finished, folder)
+        end = datetime.now(UTC) - timedelta(days=days)
+        edit(folder, end=end.isoformat(timespec="seconds"), **changes)
+        os.utime(folder / "metrics.jsonl", (end.timestamp(), end.timestamp()))
+        return folder
+
+    return store
 
 
 @pytest.fixture(scope="session")

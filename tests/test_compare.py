@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from many_runs import opening, write_run
 from test_reading import edit, folders
 
 from nst_lab.compare import compare
-from nst_lab.compare_app import command
+from nst_lab.compare_app import _parser, command
 from nst_lab.reading import Runs, load_runs
 from nst_lab.scanning import Record
 
@@ -220,7 +221,8 @@ def test_what_is_piped_is_not_cut(tmp_path, capsys):
         (["{swept}", "--sort", "stile"], "did you mean style?"),
         (["{swept}", "--where", "size"], "--where: size: expected KEY=VALUE"),
         (["{swept}", "--where", "size=64"], "size=64: no run has this value; found 32"),
-        (["{swept}", "--max-content", "low"], "--max-content: invalid float value: 'low'"),
+        (["{swept}", "--max-content", "low"], "--max-content: low: expected a number"),
+        (["{swept}", "--max-content", "nan"], "--max-content: nan: expected a number"),
         (["{swept}", "--no-html", "--csv", "no/such/file.csv"], "--csv no/such/file.csv: cannot be written"),
         (["{swept}", "--html", "no/such/page.html"], "--html no/such/page.html: cannot be written"),
     ],
@@ -230,6 +232,13 @@ def test_a_mistake_is_one_line_and_exits_2(swept, here, capsys, arguments, expec
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("nst-compare: ")
     assert expected in line
+
+
+def test_the_commands_of_the_readme_are_understood():
+    commands = re.findall(r"^\$ nst-compare (.*)$", (CHECKOUT / "README.md").read_text(), re.M)
+    assert len(commands) >= 2
+    for line in commands:
+        assert _parser().parse_args(shlex.split(line)).folders
 
 
 @pytest.mark.parametrize("module", ["pandas", "plotly"])

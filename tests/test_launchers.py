@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def complete(folder: Path, *arguments: str, status: int = 0) -> str:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("outputs/*/*") if path.is_dir() and path.name != ".launches")
+    return sorted(path for path in folder.glob("outputs/*/*") if re.search("-[0-9a-f]{12}$", path.name))
 
 
 def results(folder: Path) -> dict[str, bytes]:

@@ -53,7 +53,7 @@ def test_a_failed_installation_is_told_in_one_line_and_tried_again_next_time(cop
 
 
 def test_scripts_work_from_any_folder_with_the_callers_paths(tmp_path):
-    if not (CHECKOUT / ".venv/.installed").exists() and not (CHECKOUT / ".venv/.installed[test]").exists():
+    if not list((CHECKOUT / ".venv").glob(".installed-*")):
         pytest.skip("the checkout has no environment of its own")
     done = script(CHECKOUT, "run", "--version", cwd=tmp_path, HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -258,7 +258,7 @@ def test_manifests_are_json_whatever_is_in_them(here):
 
 @pytest.mark.slow
 def test_after_the_first_a_cell_of_an_ablation_costs_little_more_than_its_evaluations(here):
-    cells = expand(Composer(), ["size=128", "loss.content_weight=1e6,3e6,1e7,3e7", "threads=1"], multirun=True)
+    cells = expand(Composer(), ["size=128", "loss.content_weight=1e6,3e6,1e7", "threads=1"], multirun=True)
     run(cells[0].config)
     ratios = []
     for cell in cells[1:]:

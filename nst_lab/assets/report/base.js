@@ -3,7 +3,7 @@
 // Texts of the runs become text nodes and attribute values, never markup.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const CONTENT = "content", STYLE = "style";
+const CONTENT = "content", STYLE = "style", LOSS = "total_loss";
 
 function byId(id) {
   return document.getElementById(id);
@@ -17,18 +17,20 @@ function el(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
-function select(label, options, chosen, change, title = null) {
-  const input = el("select", { "aria-label": label, onchange: (event) => change(event.target.value) },
-    options.map(([value, text, full]) => el("option", { value, selected: value === chosen, title: full }, text)));
-  return el("label", { class: "field", title }, el("span", {}, label), input);
+// A field with its label above it; options are [value, text, title]; `name` is the label in full.
+function select(label, options, chosen, change, name = label) {
+  const choices = options.map(([value, text, title]) =>
+    el("option", { value, title: title || null, selected: value === chosen }, text));
+  const input = el("select", { "aria-label": name, onchange: () => change(input.value) }, choices);
+  return el("label", { class: "field", title: name }, el("span", {}, label), input);
 }
 
 function checkbox(label, checked, change) {
-  const input = el("input", { type: "checkbox", checked, "aria-label": label, onchange: (event) => change(event.target.checked) });
+  const input = el("input", { type: "checkbox", checked, "aria-label": label, onchange: () => change(input.checked) });
   return el("label", { class: "field check" }, input, el("span", {}, label));
 }
 
@@ -46,8 +48,8 @@ function withSpread({ mean, spread }) {
 
 // What is shown, and what the address says, so that a view can be kept, shared and reloaded.
 const DEFAULTS = {
-  tab: "matrix", rows: "", columns: "", fold: true, size: 0, caption: "", x: CONTENT, y: STYLE, logx: false, logy: false,
-  color: "", places: "", sort: STYLE, down: false, bound: null, run: null, pair: null,
+  tab: "matrix", rows: "", columns: "", fold: true, size: 0, caption: "", sort: STYLE, down: false, bound: null,
+  x: CONTENT, y: STYLE, logx: false, logy: false, color: "", places: "", run: null, pair: null,
 };
 const state = { ...DEFAULTS, filters: {} };
 

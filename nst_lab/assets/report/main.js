@@ -21,138 +21,150 @@ function refresh() {
 }
 
 function renderHead() {
-  const hidden = units().length - view.units.length;
-  const runs = view.units.reduce((sum, unit) => sum + unit.members.length, 0);
-  byId("count").textContent = `${runs} runs${isFolded() ? ` in ${view.units.length} groups` : ""}${hidden ? `, ${hidden} filtered out` : ""}`;
-  const best = byId("best");
-  best.hidden = !view.best && state.bound === null;
-  best.disabled = !view.best;
-  best.textContent = view.best ? `★ style ${shown(view.best, STYLE)}: ${label(view.best)}` : "no run is this close to its content";
+  const { units: among, best } = view;
+  const runs = among.reduce((sum, unit) => sum + unit.members.length, 0);
+  const hidden = units().length - among.length;
+  const groups = isFolded() ? ` in ${among.length} groups` : "";
+  byId("count").textContent = `${runs} runs${groups}${hidden ? `, ${hidden} filtered out` : ""}`;
   byId("bound-value").textContent = state.bound === null ? "any" : number(state.bound);
+  byId("best").hidden = !best && state.bound === null;
+  byId("best").disabled = !best;
+  byId("best").textContent = best
+    ? `★ style ${shown(best, STYLE)}: ${label(best)}`
+    : "no run is this close to its content";
 }
 
-// Keeps the focus where it is: on the same field, made anew.
+// Made anew with the focus on the same field as before.
 function renderBar() {
-  const at = [...byId("bar").querySelectorAll("select, input, button")].indexOf(document.activeElement);
-  const set = (key) => (value) => { state[key] = value; refresh(); };
+  const fields = () => [...byId("bar").querySelectorAll("select, input, button")];
+  const at = fields().indexOf(document.activeElement);
   const several = settings().filter((setting) => setting.values.length > 1);
-  const names = [["", "none"], ...several.map((setting) => [setting.key, setting.short])];
-  const isMatrix = state.tab === "matrix";
-  const sorts = [...DATA.measures.map(({ key, label: name }) => [key, name]), ...several.map((setting) => [setting.key, setting.short])];
-  const isGallery = !settingOf(state.rows) && !settingOf(state.columns);
   byId("bar").replaceChildren(
-    ...(isMatrix ? [
-      select("rows", names, state.rows, (key) => chooseAxis("rows", key)),
-      el("button", { class: "swap", "aria-label": "Swap rows and columns", title: "swap rows and columns", onclick: () => { [state.rows, state.columns] = [state.columns, state.rows]; refresh(); } }, "⇄"),
-      select("columns", names, state.columns, (key) => chooseAxis("columns", key)),
-      isGallery && select("sorted by", sorts, state.sort, set("sort")),
-      el("label", { class: "field" }, el("span", {}, "size"), sizeInput()),
-      select("numbers", [["", "style, content"], ...DATA.measures.map(({ key, label: name, hint }) => [key, name, hint])], state.caption, set("caption")),
-      el("span", { class: "gap" }),
-    ] : []).filter(Boolean),
+    ...(state.tab === "matrix" ? matrixFields(several) : []),
     several.length ? el("span", { class: "legend" }, "only") : "",
-    ...several.map((setting) => select(`only ${setting.short}`, [["", "all"], ...setting.values.map((value, index) => [String(index), value.label, value.full])],
-      String(state.filters[setting.key] ?? ""), (value) => filter(setting.key, value), `only runs with this ${setting.key}`)),
+    ...several.map((setting) => filterField(setting)),
     REPEATED ? checkbox("fold repeats", state.fold, set("fold")) : "");
-  byId("bar").querySelectorAll("select, input, button")[at]?.focus();
+  fields()[at]?.focus();
+}
+
+function set(key) {
+  return (value) => { state[key] = value; refresh(); };
+}
+
+function matrixFields(several) {
+  const axes = [["", "none"], ...several.map((setting) => [setting.key, setting.short])];
+  const measures = DATA.measures.map(({ key, label: name, hint }) => [key, name, hint]);
+  const swap = () => { [state.rows, state.columns] = [state.columns, state.rows]; refresh(); };
+  const isGallery = !settingOf(state.rows) && !settingOf(state.columns);
+  return [
+    select("rows", axes, state.rows, (key) => chooseAxis("rows", key)),
+    el("button", { "aria-label": "Swap rows and columns", title: "swap rows and columns", onclick: swap }, "⇄"),
+    select("columns", axes, state.columns, (key) => chooseAxis("columns", key)),
+    isGallery ? select("sorted by", [...measures, ...axes.slice(1)], state.sort, set("sort")) : "",
+    el("label", { class: "field" }, el("span", {}, "picture size"), sizeInput()),
+    select("numbers", [["", "style, content"], ...measures], state.caption, set("caption")),
+    el("span", { class: "gap" }),
+  ];
 }
 
 function sizeInput() {
-  const input = el("input", { type: "range", min: 64, max: 512, step: 16, "aria-label": "Size of the pictures", onchange: () => { state.size = Number(input.value); refresh(); } });
+  const input = el("input", { type: "range", min: 64, max: 512, step: 16, "aria-label": "Size of the pictures" });
   input.value = String(pixels());
   input.addEventListener("input", () => byId("matrix").style.setProperty("--pixels", `${input.value}px`));
+  input.addEventListener("change", () => set("size")(Number(input.value)));
   return input;
 }
 
 function chooseAxis(axis, key) {
   const other = axis === "rows" ? "columns" : "rows";
   if (key && state[other] === key) state[other] = state[axis];
-  state[axis] = key;
-  refresh();
+  set(axis)(key);
 }
 
-function filter(key, value) {
-  if (value === "") delete state.filters[key];
-  else state.filters[key] = Number(value);
-  refresh();
+function filterField(setting) {
+  const values = setting.values.map((value, index) => [String(index), value.label, value.full]);
+  const chosen = String(state.filters[setting.key] ?? "");
+  return select(setting.short, [["", "all"], ...values], chosen, (value) => {
+    if (value === "") delete state.filters[setting.key];
+    else state.filters[setting.key] = Number(value);
+    refresh();
+  }, `only ${setting.short}`);
 }
 
 // The bound runs over the content distances that there are; its last stop is no bound at all.
 function setUpBound() {
   const values = units().map((unit) => mean(unit, CONTENT)).filter((value) => value !== null);
   const input = byId("bound");
-  if (values.length < 2) {
-    byId("bound-control").hidden = true;
-    return;
-  }
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const steps = Number(input.max);
-  const shownAs = (bound) => (bound === null || bound >= high ? steps : Math.max(0, Math.round(((bound - low) / (high - low)) * (steps - 1))));
-  input.value = String(shownAs(state.bound));
+  byId("bound-control").hidden = values.length < 2;
+  if (values.length < 2) return;
+  const low = Math.min(...values), span = Math.max(...values) - low || 1, last = Number(input.max);
+  const isFree = state.bound === null || state.bound >= low + span;
+  input.value = String(isFree ? last : Math.round(((state.bound - low) / span) * (last - 1)));
   input.addEventListener("input", () => {
     const step = Number(input.value);
-    state.bound = step === steps ? null : Number((low + ((high - low) * step) / (steps - 1)).toPrecision(4));
+    state.bound = step === last ? null : Number((low + (span * step) / (last - 1)).toPrecision(4));
     refresh();
-    input.setAttribute("aria-valuetext", state.bound === null ? "any" : number(state.bound));
-    say(view.best ? `Best: ${label(view.best)}, style ${shown(view.best, STYLE)}` : "No run is this close to its content");
+    input.setAttribute("aria-valuetext", byId("bound-value").textContent);
+    say(byId("best").textContent);
   });
 }
 
 function setUpTabs() {
-  for (const tab of Object.keys(TABS)) byId(`tab-${tab}`).addEventListener("click", () => { state.tab = tab; refresh(); });
+  const names = Object.keys(TABS);
+  for (const tab of names) byId(`tab-${tab}`).addEventListener("click", () => set("tab")(tab));
   byId("tabs").addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const [step] = ARROWS[event.key] ?? [0];
+    const visible = names.filter((tab) => !byId(`tab-${tab}`).hidden);
     if (!step) return;
-    const names = Object.keys(TABS);
-    state.tab = names[(names.indexOf(state.tab) + step + names.length) % names.length];
-    refresh();
+    set("tab")(visible[(visible.indexOf(state.tab) + step + visible.length) % visible.length]);
     byId(`tab-${state.tab}`).focus();
   });
 }
 
 function setUpKeys() {
+  byId("run").addEventListener("close", leaveRun);
+  byId("slider").addEventListener("close", leaveSlider);
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, input:not(#divider)")) return;
-    const arrow = ARROWS[event.key];
-    if (byId("slider").open) return sliderKey(event);
-    if (byId("run").open) {
-      if (arrow && !event.target.closest(".command")) { event.preventDefault(); stepRun(...arrow); }
-      else if (event.key === "c") { const unit = opened; byId("run").close(); togglePick(unit); }
-      return;
-    }
-    if (!event.target.closest(".tile")) return;
-    if (arrow) {
-      const next = neighbour(current, ...arrow);
-      if (next) { event.preventDefault(); focusTile(next); }
-    } else if (event.key === "c") togglePick(current);
+    const isField = event.target.matches("select, input:not(#divider)");
+    if (isField || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (byId("slider").open) sliderKey(event);
+    else if (byId("run").open) runKey(event);
+    else if (event.target.closest(".tile")) tileKey(event);
   });
-  byId("run").addEventListener("close", closeRun);
-  byId("slider").addEventListener("close", closeSlider);
 }
 
-function sliderKey(event) {
-  const step = { n: 1, p: -1 }[event.key];
-  if (step) stepRight(step);
-  else if (event.key === "f") {
-    byId("divider").value = Number(byId("divider").value) < 50 ? "100" : "0";
-    moveDivider();
-  }
+function runKey(event) {
+  const arrow = ARROWS[event.key];
+  if (arrow) {
+    event.preventDefault();
+    stepRun(...arrow);
+  } else if (event.key === "c") compareOpened();
 }
 
-function list(node, title, lines) {
-  node.hidden = lines.length === 0;
-  node.replaceChildren(el("summary", {}, title), lines.length ? definitions(lines) : "");
+function tileKey(event) {
+  const arrow = ARROWS[event.key];
+  const next = arrow && neighbour(current, ...arrow);
+  if (next) {
+    event.preventDefault();
+    focusTile(next);
+  } else if (event.key === "c") togglePick(current);
+}
+
+function list(node, title, pairs) {
+  node.hidden = pairs.length === 0;
+  node.replaceChildren(el("summary", {}, title), definitions(pairs));
 }
 
 function openWhatTheAddressSays() {
-  const unit = state.run && units().find(({ run }) => run.name === state.run);
-  const both = state.pair?.split("|").map((name) => units().find(({ run }) => run.name === name)) ?? [];
-  if (unit) openRun(unit);
+  const named = (name) => units().find(({ run }) => run.name === name);
+  const both = (state.pair ?? "").split("|").map(named);
+  if (state.run) openRun(named(state.run));
   else if (both.length === 2 && both.every(Boolean)) openSlider(...both);
 }
 
-const likely = likelyAxes();
-Object.assign(state, { rows: likely.rows, columns: likely.columns, bound: DATA.maxContent, sort: MEASURES.has(STYLE) ? STYLE : DATA.settings[0]?.key ?? "" });
+const { rows, columns } = likelyAxes();
+const sort = MEASURES.has(STYLE) ? STYLE : DATA.measures[0]?.key ?? "";
+Object.assign(state, { rows, columns, sort, bound: DATA.maxContent });
 const initial = { ...state };
 readAddress();
 byId("made").textContent = `made ${DATA.made}`;

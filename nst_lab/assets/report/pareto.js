@@ -1,9 +1,9 @@
 "use strict";
-// Content against style distance (or any two measures), drawn by Plotly, thumbnails at the points.
+// Content against style distance, or any two measures, drawn by Plotly, thumbnails at the points.
 
 const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f"];
-const MARGIN = { l: 64, r: 16, t: 16, b: 56 };
-const THUMB = 64; // pixels of a thumbnail at its point
+const MARGIN = { l: 64, r: 16, t: 44, b: 56 };
+const THUMB = 64, SMALL_THUMB = 48; // pixels of a thumbnail at its point, and where there are more than a dozen
 const CROWD = 40; // of more points, only those of the frontier get one, and none gets error bars
 
 // Plotly reads a few tags in texts: names must stay what they are.
@@ -11,75 +11,108 @@ function plain(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-function colours() {
-  const style = getComputedStyle(byId("live"));
-  const probe = (name) => { byId("live").style.color = `var(${name})`; const { color } = style; byId("live").style.color = ""; return color; };
-  return { text: probe("--text"), quiet: probe("--quiet"), line: probe("--line"), panel: probe("--panel"), best: probe("--best"), accent: probe("--accent") };
+// The colours of the page as Plotly wants them.
+function theme() {
+  const { style } = byId("live");
+  const resolved = {};
+  for (const name of ["text", "quiet", "line", "panel", "best"]) {
+    style.color = `var(--${name})`;
+    resolved[name] = getComputedStyle(byId("live")).color;
+  }
+  style.color = "";
+  return resolved;
 }
 
 function renderPareto() {
   tiles.clear();
   const panel = byId("pareto");
-  const drawn = view.units.filter((unit) => unit.completed && mean(unit, state.x) !== null && mean(unit, state.y) !== null);
+  const has = (unit, key) => mean(unit, key) !== null;
+  const drawn = view.units.filter((unit) => unit.completed && has(unit, state.x) && has(unit, state.y));
   if (drawn.length === 0) {
-    panel.replaceChildren(el("p", { class: "empty" }, "No visible run has both of these measures. Runs made before distances were recorded have none."));
+    panel.replaceChildren(el("p", { class: "empty" }, "No visible run has both of these measures."));
     return;
   }
-  const options = DATA.measures.map((measure) => [measure.key, measure.label, measure.hint]);
-  const change = (key) => (value) => { state[key] = value; refresh(); };
-  const places = state.places || (drawn.length > CROWD ? "frontier" : "all");
   const front = frontier(drawn, state.x, state.y);
-  const plot = el("div", { id: "plot", role: "img", "aria-label": `${MEASURES.get(state.y).label} against ${MEASURES.get(state.x).label} of ${drawn.length} runs; the frontier is listed below` });
+  const [x, y] = [state.x, state.y].map((key) => MEASURES.get(key).label);
+  const name = `${y} against ${x} of ${drawn.length} runs; the frontier is listed below`;
+  const plot = el("div", { id: "plot", role: "img", "aria-label": name });
+  const keys = [...new Set([state.y, state.x])];
   panel.replaceChildren(
-    el("div", { class: "bar inner" },
-      select("across", options, state.x, change("x")), select("up", options, state.y, change("y")),
-      checkbox("log across", state.logx, change("logx")), checkbox("log up", state.logy, change("logy")),
-      select("colour", [["", "none"], ...settings().map((setting) => [setting.key, setting.short])], colourKey(), change("color")),
-      select("thumbnails", [["all", "at every point"], ["frontier", "on the frontier"], ["none", "none"]], places, change("places"))),
+    plotOptions(drawn),
     el("div", { class: "plotted" }, plot, el("div", { id: "preview", "aria-hidden": "true" })),
     el("h2", {}, "The frontier, from one end to the other"),
-    el("div", { class: "gallery", id: "frontier" }, front.map((unit) => tile(unit, { pixels: 120, title: label(unit), keys: [...new Set([state.y, state.x])] }))));
-  if (!tiles.has(current)) setCurrent(front.includes(view.best) ? view.best : front[0]);
-  draw(plot, drawn, front, places);
+    el("div", { class: "gallery", id: "frontier" },
+      front.map((unit) => tile(unit, { pixels: 120, title: label(unit), keys }))));
+  if (!tiles.has(current)) setCurrent(tiles.has(view.best) ? view.best : front[0]);
+  draw(plot, drawn, front);
 }
 
-function colourKey() {
-  if (state.color === "none") return "";
-  if (settingOf(state.color)) return state.color;
-  return (settingOf(state.rows) ?? settings()[0])?.key ?? "";
+function plotOptions(drawn) {
+  const measures = DATA.measures.map((measure) => [measure.key, measure.label, measure.hint]);
+  const groups = [["none", "nothing"], ...settings().map((setting) => [setting.key, setting.short])];
+  const places = [["all", "at every point"], ["frontier", "on the frontier"], ["none", "none"]];
+  const set = (key) => (value) => { state[key] = value; refresh(); };
+  return el("div", { class: "bar inner" },
+    select("across", measures, state.x, set("x")), select("up", measures, state.y, set("y")),
+    checkbox("log across", state.logx, set("logx")), checkbox("log up", state.logy, set("logy")),
+    select("colour", groups, colouring()?.key ?? "none", set("color")),
+    select("thumbnails", places, placing(drawn), set("places")));
 }
 
-function draw(plot, drawn, front, places) {
-  const theme = colours();
-  const range = { x: rangeOf(drawn, state.x, state.logx), y: rangeOf(drawn, state.y, state.logy) };
-  const axis = (key, log, limits) => ({
-    title: { text: plain(axisTitle(key)) }, type: log ? "log" : "linear", range: limits,
-    color: theme.text, gridcolor: theme.line, zeroline: false, linecolor: theme.line,
-  });
+function colouring() {
+  if (state.color === "none") return null;
+  return settingOf(state.color) ?? settingOf(state.rows) ?? settings()[0] ?? null;
+}
+
+function placing(drawn) {
+  return state.places || (drawn.length > CROWD ? "frontier" : "all");
+}
+
+function draw(plot, drawn, front) {
+  const colours = theme();
+  const ranges = { x: rangeOf(drawn, state.x, state.logx), y: rangeOf(drawn, state.y, state.logy) };
+  const places = { all: [...drawn.filter((unit) => !front.includes(unit)), ...front], frontier: front, none: [] };
+  const pictured = places[placing(drawn)].filter((unit) => unit.run.thumb);
   const layout = {
-    margin: MARGIN, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: theme.panel, font: { color: theme.text, family: "inherit" },
-    xaxis: axis(state.x, state.logx, range.x), yaxis: axis(state.y, state.logy, range.y), hovermode: "closest",
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", title: { text: plain(settingOf(colourKey())?.short ?? "") } },
-    shapes: boundShape(theme), showlegend: true,
+    margin: MARGIN,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: colours.panel,
+    font: { color: colours.text, family: "inherit" },
+    hovermode: "closest",
+    xaxis: axis(state.x, state.logx, ranges.x, colours),
+    yaxis: axis(state.y, state.logy, ranges.y, colours),
+    showlegend: true,
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", title: { text: plain(colouring()?.short ?? "") } },
+    shapes: boundLine(colours),
+    images: imagesAt(pictured, plot, ranges),
   };
-  layout.margin = { ...MARGIN, t: 44 };
-  const withPictures = (places === "all" ? drawn.filter((unit) => !front.includes(unit)).concat(front) : places === "frontier" ? front : []).filter((unit) => unit.run.thumb);
-  layout.images = images(withPictures, plot, range, layout.margin);
-  const traces = [...pointTraces(drawn), frontierTrace(front, theme), bestTrace(drawn, theme)].filter(Boolean);
-  Plotly.newPlot(plot, traces, layout, { displaylogo: false, responsive: true, doubleClick: "reset", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
-  const unitAt = (event) => event.points.find((point) => point.data.units)?.data.units[event.points[0].pointIndex];
+  const traces = [...pointTraces(drawn), frontierTrace(front, colours), bestTrace(drawn, colours)].filter(Boolean);
+  const buttons = ["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]; // none of the network's
+  Plotly.newPlot(plot, traces, layout, {
+    displaylogo: false, responsive: true, doubleClick: "reset", modeBarButtons: [buttons],
+  });
+  const unitAt = ({ points: [point] }) => point.data.units?.[point.pointIndex];
   plot.on("plotly_hover", (event) => preview(unitAt(event)));
-  plot.on("plotly_click", (event) => { const unit = unitAt(event); if (unit) openRun(unit); });
-  plot.on("plotly_relayout", (changes) => { if (!("images" in changes)) rescale(plot, withPictures); });
+  plot.on("plotly_click", (event) => openRun(unitAt(event)));
+  plot.on("plotly_relayout", (changes) => { if (!("images" in changes)) rescale(plot, pictured); });
   preview(drawn.includes(view.best) ? view.best : front[0]);
 }
 
-function axisTitle(key) {
-  const { label, kind, hint, better } = MEASURES.get(key);
-  const name = kind === "distance" && better === -1 ? `${label} distance` : label;
-  return hint ? `${name} (${hint})` : name;
+function axis(key, log, range, colours) {
+  const { label: name, kind, hint, better } = MEASURES.get(key);
+  const measure = kind === "distance" && better === -1 ? `${name} distance` : name;
+  return {
+    title: { text: plain(hint ? `${measure} (${hint})` : measure) },
+    type: log ? "log" : "linear",
+    range,
+    color: colours.text,
+    gridcolor: colours.line,
+    linecolor: colours.line,
+    zeroline: false,
+  };
 }
 
+// Plotly counts in powers of ten on a logarithmic axis, for limits, places and sizes.
 function coordinate(unit, key, log) {
   return log ? Math.log10(mean(unit, key)) : mean(unit, key);
 }
@@ -87,63 +120,85 @@ function coordinate(unit, key, log) {
 // Limits with room for the thumbnails, which hang to the upper right of their points.
 function rangeOf(drawn, key, log) {
   const values = drawn.map((unit) => coordinate(unit, key, log)).filter(Number.isFinite);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const low = Math.min(...values), high = Math.max(...values);
   const span = high - low || Math.abs(high) || 1;
   return [low - 0.05 * span, high + 0.14 * span];
 }
 
-function images(among, plot, range, margin) {
-  const side = among.length > 12 ? 0.75 * THUMB : THUMB;
-  const wide = Math.max(1, plot.clientWidth - margin.l - margin.r), high = Math.max(1, plot.clientHeight - margin.t - margin.b);
-  return among.map((unit) => ({
-    source: unit.run.thumb, xref: "x", yref: "y", xanchor: "left", yanchor: "bottom", sizing: "contain", layer: "above",
-    // Plotly counts in powers of ten on a logarithmic axis, here and for the sizes.
-    x: coordinate(unit, state.x, state.logx), y: coordinate(unit, state.y, state.logy),
-    sizex: (side / wide) * (range.x[1] - range.x[0]), sizey: (side / high) * (range.y[1] - range.y[0]),
+function imagesAt(units, plot, ranges) {
+  const side = units.length > 12 ? SMALL_THUMB : THUMB;
+  const wide = Math.max(1, plot.clientWidth - MARGIN.l - MARGIN.r);
+  const high = Math.max(1, plot.clientHeight - MARGIN.t - MARGIN.b);
+  return units.map((unit) => ({
+    source: unit.run.thumb, xref: "x", yref: "y", xanchor: "left", yanchor: "bottom", sizing: "contain",
+    layer: "above",
+    x: coordinate(unit, state.x, state.logx),
+    y: coordinate(unit, state.y, state.logy),
+    sizex: (side / wide) * (ranges.x[1] - ranges.x[0]),
+    sizey: (side / high) * (ranges.y[1] - ranges.y[0]),
   }));
 }
 
 // Zoomed, the thumbnails keep their size on the screen.
-function rescale(plot, among) {
-  const range = { x: plot.layout.xaxis.range.map(Number), y: plot.layout.yaxis.range.map(Number) };
-  Plotly.relayout(plot, { images: images(among, plot, range, plot.layout.margin) });
+function rescale(plot, pictured) {
+  const { xaxis, yaxis } = plot.layout;
+  const ranges = { x: xaxis.range.map(Number), y: yaxis.range.map(Number) };
+  Plotly.relayout(plot, { images: imagesAt(pictured, plot, ranges) });
 }
 
 function pointTraces(drawn) {
-  const setting = settingOf(colourKey());
-  const groups = setting ? present(setting).map((at) => [plain(setting.values[at].label), drawn.filter((unit) => unit.run.values[place(setting)] === at)]) : [["runs", drawn]];
-  const errors = (among, key) => ({ type: "data", array: among.map((unit) => unit.statistics.get(key).spread ?? 0), visible: drawn.length <= CROWD && among.some((unit) => unit.members.length > 1), thickness: 1, width: 3 });
-  return groups.filter(([, among]) => among.length).map(([name, among], index) => ({
-    type: "scatter", mode: "markers", name, units: among, hoverinfo: "none",
-    x: among.map((unit) => mean(unit, state.x)), y: among.map((unit) => mean(unit, state.y)),
-    error_x: errors(among, state.x), error_y: errors(among, state.y),
-    marker: { size: 11, color: PALETTE[index % PALETTE.length], symbol: Math.floor(index / PALETTE.length), opacity: among.map((unit) => (isAcceptable(unit) ? 1 : 0.35)) },
-  }));
+  const setting = colouring();
+  const groups = setting
+    ? present(setting).map((at) => [setting.values[at].label, (unit) => unit.run.values[place(setting)] === at])
+    : [["runs", () => true]];
+  return groups.map(([name, belongs], index) => {
+    const among = drawn.filter(belongs);
+    return {
+      type: "scatter", mode: "markers", name: plain(name), units: among, hoverinfo: "none",
+      ...points(among),
+      error_x: errorBars(among, state.x, drawn), error_y: errorBars(among, state.y, drawn),
+      marker: {
+        size: 11,
+        color: PALETTE[index % PALETTE.length],
+        symbol: Math.floor(index / PALETTE.length),
+        opacity: among.map((unit) => (isAcceptable(unit) ? 1 : 0.35)),
+      },
+    };
+  }).filter(({ units: among }) => among.length);
 }
 
-function frontierTrace(front, theme) {
+function points(among) {
+  return { x: among.map((unit) => mean(unit, state.x)), y: among.map((unit) => mean(unit, state.y)) };
+}
+
+function errorBars(among, key, drawn) {
+  const visible = drawn.length <= CROWD && among.some((unit) => unit.members.length > 1);
+  return { type: "data", array: among.map((unit) => unit.statistics.get(key).spread ?? 0), visible, thickness: 1 };
+}
+
+function frontierTrace(front, colours) {
   return front.length > 1 && {
-    type: "scatter", mode: "lines", name: "Pareto frontier", hoverinfo: "skip", line: { shape: "hv", color: theme.quiet, width: 1.5, dash: "dot" },
-    x: front.map((unit) => mean(unit, state.x)), y: front.map((unit) => mean(unit, state.y)),
+    type: "scatter", mode: "lines", name: "Pareto frontier", hoverinfo: "skip", ...points(front),
+    line: { shape: "hv", color: colours.quiet, width: 1.5, dash: "dot" },
   };
 }
 
-function bestTrace(drawn, theme) {
+function bestTrace(drawn, colours) {
   return drawn.includes(view.best) && {
-    type: "scatter", mode: "markers", name: "★ best", units: [view.best], hoverinfo: "none",
-    x: [mean(view.best, state.x)], y: [mean(view.best, state.y)],
-    marker: { size: 20, symbol: "star", color: theme.best, line: { color: theme.panel, width: 1 } },
+    type: "scatter", mode: "markers", name: "★ best", units: [view.best], hoverinfo: "none", ...points([view.best]),
+    marker: { size: 20, symbol: "star", color: colours.best, line: { color: colours.panel, width: 1 } },
   };
 }
 
-function boundShape(theme) {
+function boundLine(colours) {
   if (state.bound === null || state.x !== CONTENT) return [];
-  return [{ type: "line", x0: state.bound, x1: state.bound, y0: 0, y1: 1, yref: "paper", line: { color: theme.best, width: 1.5, dash: "dash" } }];
+  const at = state.bound; // of a shape, unlike an image, Plotly takes the logarithm itself
+  const line = { color: colours.best, width: 1.5, dash: "dash" };
+  return [{ type: "line", x0: at, x1: at, y0: 0, y1: 1, yref: "paper", line }];
 }
 
 function preview(unit) {
   if (!unit) return;
   byId("preview").replaceChildren(
-    picture(unit, 1), el("p", {}, el("b", {}, label(unit)), " ", badges(unit)),
-    measureList(unit, DATA.measures.filter(({ kind }) => kind !== "loss").map(({ key }) => key)));
+    picture(unit, 1), el("p", {}, el("b", {}, label(unit)), badges(unit)), measureList(unit));
 }

@@ -1,10 +1,11 @@
 "use strict";
 // One run, large: its picture, settings, distances, curves, sources, and the command that makes it again.
 
-let opened = null; // the unit shown, and of its repeats which one
-let member = 0;
+let opened = null; // the unit shown
+let member = 0; // and which of its repeats
 
 function openRun(unit) {
+  if (!unit) return;
   opened = unit;
   member = 0;
   state.run = unit.run.name;
@@ -17,81 +18,129 @@ function openRun(unit) {
   say(`${label(unit)}${unit === view.best ? ", the best" : ""}`);
 }
 
-function closeRun() {
-  const unit = opened;
-  opened = state.run = null;
+// When the dialog has closed.
+function leaveRun() {
+  state.run = null;
   writeAddress();
-  if (unit && tiles.has(unit)) focusTile(unit);
+  if (tiles.has(opened)) focusTile(opened);
+}
+
+function stepRun(across, down) {
+  openRun(neighbour(opened, across, down));
+}
+
+function compareOpened() {
+  byId("run").close();
+  togglePick(opened);
 }
 
 function renderRun() {
   const run = DATA.runs[opened.members[member]];
-  const shownUnit = opened.members.length > 1 ? makeUnit([opened.members[member]]) : opened;
-  const image = el("img", { src: run.link, alt: `Result of ${label(opened)}`, class: "large", title: "click: pixel by pixel, and back", onclick: (event) => event.target.closest(".stage").classList.toggle("actual") });
-  image.addEventListener("error", () => image.replaceWith(fallback(run)), { once: true });
-  const arrow = (text, name, across, down) => el("button", { class: "step", "aria-label": name, title: name, disabled: !neighbour(opened, across, down), onclick: () => stepRun(across, down) }, text);
-  byId("run").replaceChildren(
-    el("div", { class: "dialog-head" }, el("h2", {}, label(opened), " ", badges(opened)),
-      el("span", { class: "steps" }, arrow("←", "previous run", -1, 0), arrow("↑", "run above", 0, -1), arrow("↓", "run below", 0, 1), arrow("→", "next run", 1, 0)),
-      el("button", { "aria-pressed": picked.includes(opened), title: "C", onclick: () => { const unit = opened; byId("run").close(); togglePick(unit); } }, "⇆ compare with…"),
-      el("button", { class: "close", "aria-label": "Close", onclick: () => byId("run").close() }, "✕")),
-    el("div", { class: "dialog-body" },
-      el("div", { class: "stage" }, run.thumb ? image : fallback(run)),
-      el("div", { class: "facts" },
-        run.problem && el("p", { class: "failed" }, run.problem),
-        opened.members.length > 1 && memberChoice(),
-        el("div", { class: "strip" }, sourceFigures(run.sources)),
-        measureList(shownUnit, DATA.measures.filter(({ kind }) => kind !== "loss").map(({ key }) => key)),
-        el("h3", {}, "Settings"), definitions(DATA.settings.map((setting) => [setting.key, setting.values[run.values[place(setting)]].full]).concat(run.more)),
-        el("h3", {}, "Weighted losses by evaluation"), el("div", { id: "curves" }),
-        el("p", { class: "quiet" }, MEASURES.has("total_loss") && run.measures.total_loss !== undefined ? `They add up to a total of ${number(run.measures.total_loss)} at the end. ` : "", `${DATA.caveat}.`),
-        run.command && [el("h3", {}, "Made by"), el("code", { class: "command", tabindex: 0 }, run.command)],
-        el("h3", {}, "Run"), definitions([["folder", run.name], ...run.facts]),
-        el("p", {}, el("a", { href: run.link, target: "_blank", rel: "noopener" }, "the full picture")))));
+  byId("run").replaceChildren(runHead(), el("div", { class: "dialog-body" },
+    el("div", { class: "stage" }, run.thumb ? largePicture(run) : el("p", { class: "missing" }, run.problem)),
+    el("div", { class: "facts" }, runFacts(run))));
   drawCurves(run);
 }
 
-function fallback(run) {
-  return run.thumb
-    ? el("figure", { class: "fallback" }, el("img", { src: run.thumb, alt: "", class: "large" }), el("figcaption", {}, "result.png is not beside this report; this is the thumbnail"))
-    : el("p", { class: "missing" }, run.problem ?? "no picture");
+function runHead() {
+  const step = (text, name, across, down) => el("button", {
+    "aria-label": name, title: name, disabled: !neighbour(opened, across, down), onclick: () => stepRun(across, down),
+  }, text);
+  return el("div", { class: "dialog-head" },
+    el("h2", {}, label(opened), badges(opened)),
+    el("span", { class: "steps" }, step("←", "previous run", -1, 0), step("↑", "run above", 0, -1),
+      step("↓", "run below", 0, 1), step("→", "next run", 1, 0)),
+    el("button", { title: "C", onclick: compareOpened }, picked.includes(opened) ? "unpick" : "⇆ compare with…"),
+    el("button", { class: "close", "aria-label": "Close", onclick: () => byId("run").close() }, "✕"));
 }
 
-function memberChoice() {
+function largePicture(run) {
+  const image = el("img", {
+    src: run.link, alt: `Result of ${label(opened)}`, class: "large", title: "click: pixel by pixel, and back",
+    onclick: () => image.closest(".stage").classList.toggle("actual"),
+  });
+  image.addEventListener("error", () => {
+    const note = "result.png is not where this report was made to find it; this is the thumbnail";
+    image.src = run.thumb;
+    image.closest(".stage").append(el("p", { class: "quiet" }, note));
+  }, { once: true });
+  return image;
+}
+
+function runFacts(run) {
+  const set = DATA.settings.map((setting) => [setting.key, setting.values[run.values[place(setting)]].full]);
+  const single = opened.members.length > 1 ? makeUnit([opened.members[member]]) : opened;
+  const total = run.measures[LOSS];
+  return [
+    run.problem && el("p", { class: "failed" }, run.problem),
+    opened.members.length > 1 && repeatChoice(),
+    el("div", { class: "strip" }, sourceFigures(run.sources)),
+    measureList(single),
+    el("h3", {}, "Settings"), definitions([...set, ...run.more]),
+    el("h3", {}, "Weighted losses by evaluation"), el("div", { id: "curves" }),
+    total !== undefined && el("p", { class: "quiet" }, `total at the end: ${number(total)}; ${DATA.caveat}`),
+    run.command && [el("h3", {}, "Made by"), el("code", { class: "command", tabindex: 0 }, run.command)],
+    el("h3", {}, "Run"), definitions([["folder", run.name], ...run.facts]),
+    el("p", {}, el("a", { href: run.link, target: "_blank", rel: "noopener" }, "the full picture")),
+  ];
+}
+
+function repeatChoice() {
   const setting = DATA.settings.find(({ key }) => key === DATA.repeat);
-  const options = opened.members.map((index, at) => [String(at), `${DATA.repeat} ${setting.values[DATA.runs[index].values[place(setting)]].label}`]);
-  return select("repeat", options, String(member), (value) => { member = Number(value); renderRun(); byId("run").querySelector("select").focus(); });
+  const value = (index) => setting.values[DATA.runs[index].values[place(setting)]].label;
+  const options = opened.members.map((index, at) => [String(at), `${DATA.repeat} ${value(index)}`]);
+  return select("repeat", options, String(member), (chosen) => {
+    member = Number(chosen);
+    renderRun();
+    byId("run").querySelector("select").focus();
+  });
 }
 
-function measureList(unit, keys) {
-  return el("dl", { class: "measures" }, keys.filter((key) => unit.statistics.has(key)).map((key) => el("div", { title: MEASURES.get(key).hint || null },
-    el("dt", {}, MEASURES.get(key).label), el("dd", {}, shown(unit, key)))));
+// The distances and costs of a unit; the total loss is told apart, with its caveat.
+function measureList(unit) {
+  const measures = DATA.measures.filter(({ key }) => key !== LOSS && unit.statistics.has(key));
+  return el("dl", { class: "measures" }, measures.map(({ key, label: name, hint }) =>
+    el("div", { title: hint || null }, el("dt", {}, name), el("dd", {}, shown(unit, key)))));
 }
 
 function definitions(pairs) {
-  return el("dl", { class: "pairs" }, pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+  return el("dl", { class: "pairs" },
+    pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 
 function drawCurves(run) {
   const { evaluation, ...curves } = run.curves;
-  const target = byId("curves");
   if (evaluation.length < 2) {
-    target.replaceChildren(el("p", { class: "quiet" }, "no metrics.jsonl"));
+    byId("curves").replaceChildren(el("p", { class: "quiet" }, "no metrics.jsonl"));
     return;
   }
-  const theme = colours();
-  const positive = Object.values(curves).flat().filter((value) => value > 0);
-  const decades = Math.log10(Math.max(...positive) / Math.min(...positive));
-  const looks = { total: { color: theme.quiet, dash: "dot" }, content: { color: PALETTE[0] }, style: { color: PALETTE[1] }, tv: { color: PALETTE[2] } };
-  const traces = Object.entries(curves).map(([name, values]) => ({ type: "scatter", mode: "lines", name, x: evaluation, y: values, line: looks[name] }));
-  Plotly.newPlot(target, traces, {
-    margin: { l: 52, r: 8, t: 8, b: 36 }, height: 220, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: theme.text, size: 11, family: "inherit" },
-    xaxis: { gridcolor: theme.line, title: { text: "evaluation" } }, yaxis: { type: "log", gridcolor: theme.line, exponentformat: "power", dtick: decades > 1.5 ? Math.ceil(decades / 5) : undefined },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, hovermode: "x unified", hoverlabel: { bgcolor: theme.panel, font: { color: theme.text } },
+  const colours = theme();
+  const looks = {
+    total: { color: colours.quiet, dash: "dot" },
+    content: { color: PALETTE[0] },
+    style: { color: PALETTE[1] },
+    tv: { color: PALETTE[2] },
+  };
+  const positive = (values) => values.map((value) => (value > 0 ? value : null)); // the axis is logarithmic
+  const traces = Object.entries(curves).map(([name, values]) =>
+    ({ type: "scatter", mode: "lines", name, x: evaluation, y: positive(values), line: looks[name] }));
+  Plotly.newPlot("curves", traces, {
+    margin: { l: 52, r: 8, t: 8, b: 36 },
+    height: 220,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colours.text, size: 11, family: "inherit" },
+    xaxis: { gridcolor: colours.line, title: { text: "evaluation" } },
+    yaxis: { type: "log", gridcolor: colours.line, exponentformat: "power", dtick: decadesPerTick(curves) },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    hovermode: "x unified",
+    hoverlabel: { bgcolor: colours.panel, font: { color: colours.text } },
   }, { displayModeBar: false, responsive: true });
 }
 
-function stepRun(across, down) {
-  const next = neighbour(opened, across, down);
-  if (next) openRun(next);
+// Whole powers of ten on the axis, at most about five; Plotly's own choice for a short one.
+function decadesPerTick(curves) {
+  const values = Object.values(curves).flat().filter((value) => value > 0);
+  const decades = Math.log10(Math.max(...values) / Math.min(...values));
+  return decades > 1.5 ? Math.ceil(decades / 5) : undefined;
 }

@@ -28,8 +28,8 @@ function units() {
   if (!made.has(isFolded())) {
     const completed = DATA.groups.flatMap((group) => (isFolded() ? [group] : group.map((index) => [index])));
     const grouped = new Set(DATA.groups.flat());
-    const others = DATA.runs.map((_, index) => [index]).filter(([index]) => !grouped.has(index) && !DATA.runs[index].completed);
-    made.set(isFolded(), [...completed, ...others].map((members) => makeUnit(members)));
+    const others = [...DATA.runs.keys()].filter((index) => !grouped.has(index) && !DATA.runs[index].completed);
+    made.set(isFolded(), [...completed, ...others.map((index) => [index])].map(makeUnit));
   }
   return made.get(isFolded());
 }
@@ -42,8 +42,8 @@ function makeUnit(members) {
     if (values.length === 0) continue;
     const same = values.every((value) => value === values[0]); // of equal values, rounding would leave a spread
     const mean = same ? values[0] : values.reduce((sum, value) => sum + value, 0) / values.length;
-    const square = same ? 0 : values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-    statistics.set(key, { mean, spread: values.length > 1 ? Math.sqrt(square / (values.length - 1)) : null });
+    const squares = same ? 0 : values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    statistics.set(key, { mean, spread: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : null });
   }
   return { members, run, statistics, completed: run.completed };
 }
@@ -63,7 +63,8 @@ function valueOf(unit, setting) {
 
 function visibleUnits() {
   const chosen = settings().filter(({ key }) => state.filters[key] !== undefined);
-  return units().filter((unit) => chosen.every((setting) => unit.run.values[place(setting)] === state.filters[setting.key]));
+  const has = (unit, setting) => unit.run.values[place(setting)] === state.filters[setting.key];
+  return units().filter((unit) => chosen.every((setting) => has(unit, setting)));
 }
 
 // "content_weight 1e6, init noise": the settings that tell a unit from the others, or those of `keys`.
@@ -115,7 +116,7 @@ function likelyAxes() {
   for (const rows of several) {
     for (const columns of several) {
       if (rows === columns) continue;
-      const cells = new Set(units().map((unit) => `${unit.run.values[place(rows)]} ${unit.run.values[place(columns)]}`));
+      const cells = new Set(units().map(({ run }) => `${run.values[place(rows)]} ${run.values[place(columns)]}`));
       const full = cells.size / (rows.values.length * columns.values.length);
       if (full < 0.5) continue;
       const score = cells.size + (columns.numbers ? 0.5 : 0) - (rows.numbers ? 0.25 : 0) - 0.01 * columns.values.length;
