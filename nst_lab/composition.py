@@ -94,6 +94,8 @@ class Composer:
         choices = self._choices(key)
         if key in ("hydra", "hydra.job.chdir"):
             raise ConfigError(f"{text}: cannot be set; runs stay in the current directory and Hydra's keys are hydra.…")
+        if key == "search":
+            raise ConfigError(f"{text}: a search is several runs; nst-search {text.partition('=')[2]} makes them")
         if key.startswith("hydra.") or (key.startswith("hydra/") and not choices):
             return
         if override.is_interval_sweep():
@@ -124,7 +126,7 @@ class Composer:
         try:
             composed = self.loader.load_configuration("config", overrides, run_mode=run_mode)
         except Exception as error:  # a user's YAML file leads Hydra and its parsers to errors of any kind
-            raise ConfigError(_one_line(error)) from error
+            raise ConfigError(one_line(error)) from error
         _check_convention_name(composed)
         return composed
 
@@ -142,7 +144,7 @@ class Composer:
         try:
             ConfigLoaderImpl._apply_overrides_to_config([o for o, chooses in own if not chooses], composed)
         except HydraException as error:
-            raise ConfigError(_one_line(error)) from error
+            raise ConfigError(one_line(error)) from error
         return finish(composed)
 
     def _recognised(self, text: str) -> tuple[Override, bool]:
@@ -182,7 +184,7 @@ def finish(composed: DictConfig) -> Config:
         job = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
         settings = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(_one_line(error)) from error
+        raise ConfigError(one_line(error)) from error
     filled = fill(settings)
     check_unknown_keys(filled)
     config = _typed(filled)
@@ -241,7 +243,7 @@ def _typed(settings: dict[str, Any]) -> Config:
         key = (error.full_key or "").partition("[")[0]
         field = schema_keys().get(key)
         if field is None:
-            raise ConfigError(_one_line(error)) from error
+            raise ConfigError(one_line(error)) from error
         value = _value_at(settings, key)
         if value is None and error.full_key:
             raise ConfigError(f"{key}=null: expected {expected_type(field)}") from error
@@ -292,7 +294,7 @@ PROFILES: dict[str, Callable[[Sequence[str]], list[float]]] = {
 }
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """The gist of a Hydra or OmegaConf error: its innermost message, the key first, on one line."""
     while error.__cause__ is not None and isinstance(error.__cause__, (HydraException, OmegaConfBaseException)):
         error = error.__cause__
