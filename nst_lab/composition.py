@@ -97,6 +97,8 @@ class Composer:
         choices = self._choices(key)
         if key in ("hydra", "hydra.job.chdir"):
             raise ConfigError(f"{text}: cannot be set; runs stay in the current directory and Hydra's keys are hydra.…")
+        if key == "search":
+            raise ConfigError(f"{text}: a search is several runs; nst-search {text.partition('=')[2]} makes them")
         if key.startswith("hydra.") or (key.startswith("hydra/") and not choices):
             return
         if override.is_interval_sweep():

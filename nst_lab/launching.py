@@ -17,7 +17,7 @@ from nst_lab.composition import Composer
 from nst_lab.errors import ConfigError
 from nst_lab.launchers import IN_THIS_PROCESS, Launch, attempt, check_installed, shares, spread
 from nst_lab.processes import alive
-from nst_lab.sweep import Planned, hydras_own, swept_keys
+from nst_lab.sweep import Planned, hydras_own, quoted, swept_keys
 
 FRUITLESS_PASSES = 3  # after which a launcher is given up; a single one may be a race with another launch
 
@@ -44,7 +44,7 @@ class _Sweep:
         records = Path(self.master.out_dir) / self.master.name / ".launches"
         folder = Path(self.master.hydra.sweep.dir) if given else records / name
         # Workers compose again, perhaps in another directory and at another time: the path must be told to them.
-        self.own.append(f"hydra.sweep.dir={_quoted(str(folder.absolute()))}")
+        self.own.append(f"hydra.sweep.dir={quoted(str(folder.absolute()))}")
         self.master = self._compose(self.own)
         self.launch = Launch(
             name,
@@ -151,8 +151,3 @@ class _Sweep:
 def _launches(folder: Path) -> list[str]:
     """The launches that attempted a run, in their order."""
     return [attempt.get("launch") for attempt in (runs.read_manifest(folder) or {}).get("attempts", [])]
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -207,6 +207,8 @@ def _color_difference(measured: Tensor, target: Tensor) -> float:
 
 
 STYLE_DISTANCES = {"style": _mean_difference, "swd": _mean_difference, "color": _color_difference}
+PHOTOGRAPH_DISTANCES = ("content", "ssim", "psnr")  # None without a photograph
+PICTURE_DISTANCES = ("tv",)
 
 
 def _style_distances(

@@ -1,5 +1,6 @@
 """A command line -> its cells, checked; what is completed, held or to be done; and the closing table."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -133,6 +134,12 @@ def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
     """What tells a cell from the others: its values of the swept keys."""
     values = split_overrides(overrides)
     return ", ".join(f"{key}={values[key]}" for key in keys if key in values)
+
+
+def quoted(text: str) -> str:
+    """A text as a value of Hydra's grammar, in which a backslash is special only before a quote and at the end."""
+    escaped = re.sub(r"\\+(?='|$)", lambda slashes: 2 * slashes[0], text).replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def print_summary(planned: Sequence[Planned]) -> int:

@@ -13,7 +13,7 @@ from nst_lab.errors import ConfigError
 from nst_lab.sweep import expand
 
 CONF = CHECKOUT / "conf"
-GROUPS = {"content", "style", "layers", "convention", "init", "optimizer", "model", "experiment"}
+GROUPS = {"content", "style", "layers", "convention", "init", "optimizer", "model", "experiment", "search"}
 
 # Override -> what the line must contain: key and value first, then what would be valid, the nearest name last.
 MISTAKES = {
@@ -104,7 +104,7 @@ def test_every_group_choice_composes_alone():
     needs = {"init": {"file": ["init.image=chelsea"]}, "style": {"none": ["loss.style_weight=0"]}}
     needs["content"] = {"none": ["loss.content_weight=0", "init=noise"]}
     found = 0
-    for group in GROUPS - {"experiment"}:
+    for group in GROUPS - {"experiment", "search"}:
         for file in sorted((CONF / group).glob("*.yaml")):
             extra = needs.get(group, {}).get(file.stem, [])
             if group == "model" and file.stem in ("torchvision", "random"):
