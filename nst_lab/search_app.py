@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
-from nst_lab.errors import ConfigError, UserError
+from nst_lab.command_line import Parser, answer
+from nst_lab.errors import ConfigError
 
 if TYPE_CHECKING:
     from nst_lab.search import Found
     from nst_lab.search_plan import Plan
     from nst_lab.study import Trial
 
-INTERRUPTED = 130
 SHOWN = 5  # trials of the closing table
 
 DESCRIPTION = """\
@@ -41,24 +41,17 @@ def main() -> NoReturn:
 
 def command(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit status."""
-    try:
-        return _search(_parser().parse_intermixed_args(arguments))
-    except UserError as error:
-        print(f"nst-search: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("nst-search: interrupted; the same command goes on", file=sys.stderr)
-        return INTERRUPTED
+    return answer(_parser(), arguments)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line, without the usage above them."""
+class _Parser(Parser):
+    """Options may stand between the overrides."""
 
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; {self.prog} --help says more")
+    def parse_args(self, *arguments, **options) -> argparse.Namespace:
+        return self.parse_intermixed_args(*arguments, **options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = _Parser(prog="nst-search", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
     parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")
@@ -68,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--trials", type=int, metavar="N", help="in all, in place of the file's number")
     parser.add_argument("--config-dir", metavar="FOLDER", help="a folder of your own groups and searches")
+    parser.set_defaults(run=_search)
     return parser
 
 
@@ -130,7 +124,8 @@ def _print_table(plan: "Plan", trials: Sequence["Trial"]) -> None:
 
     from nst_lab.sweep import print_table, split_overrides
 
-    table = Table("trial", *plan.space, *plan.measured, box=None, pad_edge=False)
+    names = [f"distance/{name}" if name in plan.space else name for name in plan.measured]
+    table = Table("trial", *plan.space, *names, box=None, pad_edge=False)
     for trial in trials:
         values = split_overrides(trial.overrides)
         distances = (f"{trial.distances[name]:.3f}" for name in plan.measured)

@@ -309,7 +309,7 @@ def test_a_stopped_search_goes_on_with_the_run_under_way_and_comes_to_the_same_t
         assert process.returncode == -signal.SIGKILL
     else:
         assert process.returncode == 130
-        assert error.splitlines()[-1] == "nst-search: interrupted; the same command goes on"
+        assert error.splitlines()[-1] == "nst-search: interrupted"
     found = search(mine)
     assert [trial.status for trial in found.trials] == ["completed"] * 4
     under_way = runs.read_manifest(found.trials[2].folder)
@@ -469,6 +469,14 @@ def test_every_shipped_search_is_sound_and_names_its_command_and_time():
         header = file.read_text().split("name:")[0]
         assert f"Command: nst-search {file.stem}" in header
         assert "Expected:" in header
+
+
+def test_the_search_of_the_readme_is_sound(here):
+    [text] = re.findall(r"```yaml\n(# my_search.yaml\n.*?)```", (CHECKOUT / "README.md").read_text(), re.S)
+    Path("my_search.yaml").write_text(text)
+    plan = read_plan("my_search.yaml")
+    assert plan.probes[0].name == "my_search"
+    assert len(plan.space) == 4
 
 
 def test_a_search_is_no_group_of_a_run():
