@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
@@ -17,6 +18,7 @@ from nst_lab.metrics import METRICS_VERSION, distances_of_run
 from nst_lab.runner import Run, RunError, run
 from nst_lab.runs import RESULT
 from nst_lab.search_plan import Plan, read_plan
+from nst_lab.summary import write_summary
 from nst_lab.sweep import label
 
 if TYPE_CHECKING:
@@ -80,19 +82,28 @@ def carry_out(plan: Plan) -> Found:
     """Make all trials of a plan that are left."""
     from nst_lab.study import Study
 
-    failed: list[int] = []
-    waiting = False
     with Study(plan) as study:
         _say_where_it_stands(plan, study)
-        while (trial := study.ask()) or study.is_busy():
-            if trial:
-                failed += [trial.number] if _make(plan, study, trial) else []
-                continue
-            if not waiting:
-                print(f"{study.file}: waiting for trials of other processes", file=sys.stderr)
-            waiting = True
-            time.sleep(POLL_SECONDS)
+        try:
+            failed = _make_all(plan, study)
+        finally:
+            with suppress(OSError):  # a full disk; it has ended the search, or does no harm to it
+                write_summary(study.folder)
         return Found(plan, study.trials(), failed)
+
+
+def _make_all(plan: Plan, study: "Study") -> list[int]:
+    """Make what is left, and wait for what others make; the numbers of those that failed here."""
+    failed, waiting = [], False
+    while (trial := study.ask()) or study.is_busy():
+        if trial:
+            failed += [trial.number] if _make(plan, study, trial) else []
+            continue
+        if not waiting:
+            print(f"{study.file}: waiting for trials of other processes", file=sys.stderr)
+        waiting = True
+        time.sleep(POLL_SECONDS)
+    return failed
 
 
 def _say_where_it_stands(plan: Plan, study: "Study") -> None:

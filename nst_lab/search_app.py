@@ -116,7 +116,9 @@ def _print_found(found: "Found", config_dir: str | None) -> None:
     again = shlex.join(["nst-lab", *folder, *plan.overrides, *first.overrides])
     print(f"{'best:   ' if within else 'nearest:'}     {again}")
     print(f"picture:     {first.folder / 'result.png'}")
-    print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {shlex.quote(str(first.folder.parent))}")
+    where = shlex.quote(str(first.folder.parent))
+    print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {where}")
+    print(f"comparison:  nst-compare {where}")
 
 
 def _print_table(plan: "Plan", trials: Sequence["Trial"]) -> None:
