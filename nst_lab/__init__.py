@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "compose": "composition",
-    "load_image": "images",
-    "save_image": "images",
-    "transfer": "synthesis",
-    "Result": "synthesis",
-    "run": "runner",
-    "load_runs": "reading",
+    "compose": "config.composition",
+    "load_image": "images.pictures",
+    "save_image": "images.pictures",
+    "transfer": "optimisation.synthesis",
+    "Result": "optimisation.synthesis",
+    "run": "running.runner",
+    "load_runs": "comparison.reading",
 }
 
 __all__ = ["Result", "compose", "load_image", "load_runs", "run", "save_image", "transfer"]

@@ -16,11 +16,11 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from nst_lab import sweep
-from nst_lab.checks import check_key
-from nst_lab.claims import Watch
-from nst_lab.composition import Cell, Composer, conf_directory, to_settings
+from nst_lab.config.checks import check_key
+from nst_lab.config.composition import Cell, Composer, conf_directory, to_settings
 from nst_lab.errors import ConfigError, UserError
+from nst_lab.running.claims import Watch
+from nst_lab.sweeps import sweep
 
 INTERRUPTED = 130
 
@@ -97,10 +97,10 @@ def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
 
 
 def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) -> int:
-    from nst_lab.inputs import check_sizes
-    from nst_lab.launching import launch
-    from nst_lab.summary import write_summary
-    from nst_lab.synthesis import resolve_device
+    from nst_lab.optimisation.synthesis import resolve_device
+    from nst_lab.running.inputs import check_sizes
+    from nst_lab.sweeps.launching import launch
+    from nst_lab.sweeps.summary import write_summary
 
     for cell in cells:
         resolve_device(cell.config.device)
@@ -108,7 +108,7 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
     watch = Watch(min(cell.config.runner.takeover_seconds for cell in cells))
     planned = sweep.plan(cells, watch)
     if cells[0].config.dry_run:
-        from nst_lab.estimate import print_estimate
+        from nst_lab.sweeps.estimate import print_estimate
 
         print_estimate(planned)
         return 0
@@ -129,8 +129,8 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
 
 def _conclude(folder: Path, planned: Sequence[sweep.Planned]) -> None:
     """The pictures of an experiment, and where to look at them."""
-    from nst_lab.grid import save_grid
-    from nst_lab.summary import write_summary
+    from nst_lab.sweeps.grid import save_grid
+    from nst_lab.sweeps.summary import write_summary
 
     picture = planned[0].folder / "result.png"
     try:

@@ -50,13 +50,13 @@ from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from nst_lab.architecture import LAYERS, input_statistics
-from nst_lab.distributions import directions, quantiles, relative_difference
-from nst_lab.images import load_image, resize, target_size, to_bytes
-from nst_lab.losses import gram_matrix, total_variation
-from nst_lab.numerics import numerics
-from nst_lab.vgg import VGG19
-from nst_lab.weights import prepare_weights
+from nst_lab.images.pictures import load_image, resize, target_size, to_bytes
+from nst_lab.losses.distributions import directions, quantiles, relative_difference
+from nst_lab.losses.terms import gram_matrix, total_variation
+from nst_lab.network.architecture import LAYERS, input_statistics
+from nst_lab.network.vgg import VGG19
+from nst_lab.network.weights import prepare_weights
+from nst_lab.optimisation.numerics import numerics
 
 METRICS_VERSION = 1  # raise it when the same picture begins to have other distances
 

@@ -21,14 +21,14 @@ from pathlib import Path
 import torch
 
 import nst_lab
-from nst_lab.config import Config
-from nst_lab.objective import Objective, needed_taps
-from nst_lab.optimize import Optimisation
-from nst_lab.recorder import Recorder
-from nst_lab.runner import load_inputs
-from nst_lab.synthesis import Inputs, Synthesis, at_scale, resolve_device
-from nst_lab.vgg import VGG19, build_network
-from nst_lab.weights import prepare_weights
+from nst_lab.config.schema import Config
+from nst_lab.losses.objective import Objective, needed_taps
+from nst_lab.network.vgg import VGG19, build_network
+from nst_lab.network.weights import prepare_weights
+from nst_lab.optimisation.optimize import Optimisation
+from nst_lab.optimisation.synthesis import Inputs, Synthesis, at_scale, resolve_device
+from nst_lab.running.recorder import Recorder
+from nst_lab.running.runner import load_inputs
 
 
 def main() -> None:

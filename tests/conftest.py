@@ -13,7 +13,7 @@ import pytest
 from run_folders import edit
 
 import nst_lab
-from nst_lab import catalog
+from nst_lab.images import catalog
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from nst_lab import catalog
-from nst_lab.composition import compose, to_settings
+from nst_lab.config.composition import compose, to_settings
+from nst_lab.images import catalog
 
 STYLES = ("starry_strokes", "woodcut_waves", "mosaic", "ink_wash", "cubist_shards")
 WEIGHTS = (1e5, 1e6, 1e7, 1e8, 1e9)

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-STARTED = [sys.executable, "-c", "from nst_lab.runs_app import main; main()"]
+STARTED = [sys.executable, "-c", "from nst_lab.housekeeping.command import main; main()"]
 DAY = 86400
 
 

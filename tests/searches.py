@@ -9,8 +9,8 @@ from typing import Any
 from conftest import UNBOUNDED
 from omegaconf import OmegaConf
 
-from nst_lab import runs
-from nst_lab.search import Found
+from nst_lab.running import runs
+from nst_lab.search.trials import Found
 
 SMALL = [text for text in UNBOUNDED if text != "log.distances=false"]
 # A flat grey picture, left as it is: its distances depend on its grey value alone.
@@ -58,5 +58,5 @@ def write(content: Mapping[str, Any], name: str = "mine.yaml") -> str:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "nst_lab.search_app", *arguments]
+    command = [sys.executable, "-m", "nst_lab.search.command", *arguments]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lab import compose, transfer
-from nst_lab.averaging import Average, resize_moments
-from nst_lab.config import Config, Optimizer
-from nst_lab.images import resize
-from nst_lab.objective import Losses
-from nst_lab.optimize import Optimisation, Step
-from nst_lab.synthesis import Inputs, Synthesis, at_scale, schedule
+from nst_lab.config.schema import Config, Optimizer
+from nst_lab.images.pictures import resize
+from nst_lab.losses.objective import Losses
+from nst_lab.optimisation.averaging import Average, resize_moments
+from nst_lab.optimisation.optimize import Optimisation, Step
+from nst_lab.optimisation.synthesis import Inputs, Synthesis, at_scale, schedule
 
 TINY = ["model=random", "size=32", "layers.content=[relu2_1]", "layers.style=[relu1_1,relu2_1]"]
 CROWSON = ["convention=crowson", *TINY, "optimizer.evaluations=9"]

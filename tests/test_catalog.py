@@ -12,9 +12,10 @@ from conftest import CHECKOUT, TINY
 from picture_server import serving
 
 import nst_lab
-from nst_lab import catalog, fetch, runs
 from nst_lab.errors import ConfigError, FetchError
-from nst_lab.images import image_size, load_image
+from nst_lab.images import catalog, fetch
+from nst_lab.images.pictures import image_size, load_image
+from nst_lab.running import runs
 
 PAINTING = (CHECKOUT / "nst_lab/assets/paintings/ink_wash.png").read_bytes()
 SHA256 = hashlib.sha256(PAINTING).hexdigest()

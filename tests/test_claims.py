@@ -11,13 +11,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from nst_lab import claims
-from nst_lab.claims import Claim, ClaimLostError, HeldError, Owner, Watch, acquire, standing
-from nst_lab.processes import Process, alive, this_process
+from nst_lab.running import claims
+from nst_lab.running.claims import Claim, ClaimLostError, HeldError, Owner, Watch, acquire, standing
+from nst_lab.running.processes import Process, alive, this_process
 
 ELSEWHERE = Process("another-machine", "boot", 1, "1")
 HOLDER = (
-    "import sys, time; from pathlib import Path; from nst_lab.claims import Claim, Watch\n"
+    "import sys, time; from pathlib import Path; from nst_lab.running.claims import Claim, Watch\n"
     "Claim(Path(sys.argv[1]), 'other', Watch(60)); print('held', flush=True); time.sleep(600)"
 )
 
@@ -136,7 +136,7 @@ def test_of_several_who_find_a_dead_owner_one_takes_over(tmp_path):
 
 def test_a_race_of_processes_for_one_folder_has_one_winner(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from nst_lab.claims import Claim, HeldError, Watch\n"
+        "import sys, time; from pathlib import Path; from nst_lab.running.claims import Claim, HeldError, Watch\n"
         "time.sleep(max(0, float(sys.argv[2]) - time.time()))\n"
         "try:\n    Claim(Path(sys.argv[1]), '', Watch(60)); print('won'); time.sleep(1)\n"
         "except HeldError:\n    print('lost')"

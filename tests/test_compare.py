@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from many_runs import opening, write_run
 from test_reading import edit, folders
 
-from nst_lab.compare import compare
-from nst_lab.compare_app import _parser, command
-from nst_lab.reading import Runs, load_runs
-from nst_lab.scanning import Record
+from nst_lab.comparison.command import _parser, command
+from nst_lab.comparison.compare import compare
+from nst_lab.comparison.reading import Runs, load_runs
+from nst_lab.comparison.scanning import Record
 
 
 def with_distances(pairs):
@@ -245,7 +245,7 @@ def test_the_commands_of_the_readme_are_understood():
 def test_a_missing_extra_is_one_line_with_the_command_that_installs_it(swept, here, module):
     code = (
         f"import sys\nsys.modules['{module}'] = None\n"
-        f"from nst_lab.compare_app import command\nsys.exit(command([{str(swept)!r}, '--html', 'page.html']))"
+        f"from nst_lab.comparison.command import command\nsys.exit(command([{str(swept)!r}, '--html', 'page.html']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
@@ -266,7 +266,7 @@ def test_the_command_is_declared_and_starts_without_torch(swept):
 
 def on_a_terminal(arguments, columns):
     """The lines that the command prints in a pseudo-terminal of so many columns, without colours."""
-    code = f"from nst_lab.compare_app import command; command({arguments!r})"
+    code = f"from nst_lab.comparison.command import command; command({arguments!r})"
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}

@@ -7,10 +7,10 @@ from conftest import CHECKOUT
 from omegaconf import OmegaConf
 
 from nst_lab import compose
-from nst_lab.checks import check_config, schema_keys
-from nst_lab.composition import Composer, finish
+from nst_lab.config.checks import check_config, schema_keys
+from nst_lab.config.composition import Composer, finish
 from nst_lab.errors import ConfigError
-from nst_lab.sweep import expand
+from nst_lab.sweeps.sweep import expand
 
 CONF = CHECKOUT / "conf"
 GROUPS = {"content", "style", "layers", "convention", "init", "optimizer", "model", "experiment", "search"}

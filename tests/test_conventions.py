@@ -10,13 +10,13 @@ from test_style import crowson_w2
 from torch import Tensor
 
 from nst_lab import compose
-from nst_lab.architecture import LAYERS
-from nst_lab.config import Config
-from nst_lab.initial import initial_image
-from nst_lab.objective import Losses, Objective, needed_taps
-from nst_lab.vgg import build_network
-from nst_lab.weight_files import read_means
-from nst_lab.weights import load_weights, normalize
+from nst_lab.config.schema import Config
+from nst_lab.losses.objective import Losses, Objective, needed_taps
+from nst_lab.network.architecture import LAYERS
+from nst_lab.network.vgg import build_network
+from nst_lab.network.weight_files import read_means
+from nst_lab.network.weights import load_weights, normalize
+from nst_lab.optimisation.initial import initial_image
 
 CAFFE = load_weights("caffe")
 NORMALIZED = normalize(CAFFE, read_means("caffe", 0, None))

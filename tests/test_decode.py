@@ -13,10 +13,10 @@ from odd_files import CONVERT, FILES, SIXTEEN_BITS, levels, picture, reference
 from odd_profiles import PROFILES
 from PIL import Image, PngImagePlugin
 
-from nst_lab import decode as decoding
-from nst_lab.decode import decode, header_size
 from nst_lab.errors import ImageError
-from nst_lab.images import image_size, load_image, load_mask, resize_mask
+from nst_lab.images import decode as decoding
+from nst_lab.images.decode import decode, header_size
+from nst_lab.images.pictures import image_size, load_image, load_mask, resize_mask
 
 STEP = 1 / 255
 

@@ -12,13 +12,14 @@ from conftest import CHECKOUT, TINY
 from matplotlib.text import Text
 from PIL import Image
 
-from nst_lab import catalog, runs
-from nst_lab.composition import Composer
-from nst_lab.figure_app import command
-from nst_lab.figure_config import figure_names, load_request
-from nst_lab.figure_layout import LEAST_POINTS, PAGE_INCHES, Drawn, Sheet, draw
-from nst_lab.figure_sheet import make_sheet
-from nst_lab.figures import hydra_text, plan_figure
+from nst_lab.config.composition import Composer
+from nst_lab.figures.command import command
+from nst_lab.figures.layout import LEAST_POINTS, PAGE_INCHES, Drawn, Sheet, draw
+from nst_lab.figures.plan import hydra_text, plan_figure
+from nst_lab.figures.schema import figure_names, load_request
+from nst_lab.figures.sheet import make_sheet
+from nst_lab.images import catalog
+from nst_lab.running import runs
 
 FIGURES = sorted(path.stem for path in (CHECKOUT / "conf/figure").glob("*.yaml"))
 EXPECTED = {
@@ -225,9 +226,9 @@ def test_panels_are_the_results_pixel_for_pixel_in_their_order(own_figure, compo
 
 
 def test_interrupted_half_way_only_the_missing_cells_run(own_figure, capsys, monkeypatch):
-    import nst_lab.runner
+    import nst_lab.running.runner
 
-    real, made = nst_lab.runner.run, []
+    real, made = nst_lab.running.runner.run, []
 
     def interrupted(config, **options):
         if len(made) == 2:
@@ -235,11 +236,11 @@ def test_interrupted_half_way_only_the_missing_cells_run(own_figure, capsys, mon
         made.append(config.seed)
         return real(config, **options)
 
-    monkeypatch.setattr(nst_lab.runner, "run", interrupted)
+    monkeypatch.setattr(nst_lab.running.runner, "run", interrupted)
     assert make() == 130
     assert "the same command goes on" in capsys.readouterr().err
     before = starts()
-    monkeypatch.setattr(nst_lab.runner, "run", real)
+    monkeypatch.setattr(nst_lab.running.runner, "run", real)
     assert make() == 0
     assert "3 runs: 1 new, 2 completed" in capsys.readouterr().out
     after = starts()
@@ -273,7 +274,7 @@ def test_a_cell_that_fails_is_a_marked_panel_and_exit_status_1(own_figure, here,
 def test_an_image_that_cannot_be_had_is_told_with_the_remedy(own_figure, own_folders, monkeypatch, capsys):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.delenv("NO_PROXY")
-    monkeypatch.setattr("nst_lab.fetch.RETRIES", 0)
+    monkeypatch.setattr("nst_lab.images.fetch.RETRIES", 0)
     assert make("images=papers") == 1
     assert "NST_LAB_MIRROR" in capsys.readouterr().err
     assert Path("outputs/figures/small.png").is_file()

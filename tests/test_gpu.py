@@ -39,6 +39,6 @@ def test_lower_precision_stays_near(precision, tolerance):
 
 
 def test_auto_takes_cuda():
-    from nst_lab.synthesis import resolve_device
+    from nst_lab.optimisation.synthesis import resolve_device
 
     assert resolve_device("auto").type == "cuda"

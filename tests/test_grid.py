@@ -5,12 +5,12 @@ from conftest import TINY
 from PIL import Image
 
 import nst_lab
-from nst_lab.claims import Watch
-from nst_lab.composition import Composer
-from nst_lab.estimate import convolution_flops, memory_bytes, seconds
-from nst_lab.grid import save_grid
-from nst_lab.objective import needed_taps
-from nst_lab.sweep import expand, plan, split_overrides, swept_keys
+from nst_lab.config.composition import Composer
+from nst_lab.losses.objective import needed_taps
+from nst_lab.running.claims import Watch
+from nst_lab.sweeps.estimate import convolution_flops, memory_bytes, seconds
+from nst_lab.sweeps.grid import save_grid
+from nst_lab.sweeps.sweep import expand, plan, split_overrides, swept_keys
 
 
 def sweep(*overrides):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nst_lab import load_image, save_image
 from nst_lab.errors import ConfigError, ImageError
-from nst_lab.images import resize, target_size, to_bytes
+from nst_lab.images.pictures import resize, target_size, to_bytes
 
 PIXELS = numpy.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=numpy.uint8)
 

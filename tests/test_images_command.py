@@ -13,8 +13,8 @@ from conftest import CHECKOUT
 from picture_server import serving
 from PIL import Image
 
-from nst_lab import catalog
-from nst_lab.images_app import command
+from nst_lab.images import catalog
+from nst_lab.images.command import command
 
 PAINTING = (CHECKOUT / "nst_lab/assets/paintings/ink_wash.png").read_bytes()
 SHA256 = hashlib.sha256(PAINTING).hexdigest()

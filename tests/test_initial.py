@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from nst_lab import compose
-from nst_lab.config import Init
-from nst_lab.images import resize
-from nst_lab.initial import initial_image, noise_image
+from nst_lab.config.schema import Init
+from nst_lab.images.pictures import resize
+from nst_lab.optimisation.initial import initial_image, noise_image
 
 GENERATOR = torch.Generator().manual_seed(0)
 PICTURES = {name: torch.rand(1, 3, 9, 12, generator=GENERATOR) for name in ("content", "style", "file")}

@@ -16,9 +16,9 @@ from conftest import TINY, UNBOUNDED
 from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from nst_lab import runs
-from nst_lab.claims import standing
-from nst_lab.processes import alive
+from nst_lab.running import runs
+from nst_lab.running.claims import standing
+from nst_lab.running.processes import alive
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

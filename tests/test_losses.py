@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nst_lab.losses import gram_matrix, squared_error, total_variation
+from nst_lab.losses.terms import gram_matrix, squared_error, total_variation
 
 DIVISORS = ("positions", "channels_positions", "none")
 seeds = st.integers(0, 2**31)

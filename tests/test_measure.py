@@ -6,13 +6,13 @@ import pytest
 import torch
 
 import nst_lab
-from nst_lab import runs
-from nst_lab.architecture import CONVOLUTIONS, LAYERS
 from nst_lab.errors import ConfigError, WeightsError
-from nst_lab.images import resize
-from nst_lab.measure import command, mean_activations, measuring_network, reduced
-from nst_lab.weight_files import CAFFE_SHA256, read_means
-from nst_lab.weights import load_weights, normalize, prepare_weights
+from nst_lab.images.pictures import resize
+from nst_lab.network.architecture import CONVOLUTIONS, LAYERS
+from nst_lab.network.measure import command, mean_activations, measuring_network, reduced
+from nst_lab.network.weight_files import CAFFE_SHA256, read_means
+from nst_lab.network.weights import load_weights, normalize, prepare_weights
+from nst_lab.running import runs
 
 SIZES = {"chelsea": (64, 96), "astronaut": (72, 48), "coffee": (160, 40)}
 

@@ -14,8 +14,8 @@ from skimage.color import deltaE_cie76, rgb2lab
 
 import nst_lab
 from nst_lab import metrics
-from nst_lab.distributions import PARTS, directions, quantiles, relative_difference
-from nst_lab.images import resize, save_image, target_size
+from nst_lab.images.pictures import resize, save_image, target_size
+from nst_lab.losses.distributions import PARTS, directions, quantiles, relative_difference
 from nst_lab.metrics import distances, distances_of_run
 
 NEEDS_CONTENT = {"content", "ssim", "psnr"}

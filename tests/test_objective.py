@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nst_lab import compose
-from nst_lab.config import Config
-from nst_lab.objective import Objective, needed_taps
-from nst_lab.vgg import build_network
-from nst_lab.weights import Weights, load_weights
+from nst_lab.config.schema import Config
+from nst_lab.losses.objective import Objective, needed_taps
+from nst_lab.network.vgg import build_network
+from nst_lab.network.weights import Weights, load_weights
 
 SHALLOW = ["layers.content=[relu2_1]", "layers.style=[relu1_1,relu2_1]", "layers.style_weights=[0.25,0.75]"]
 TWO_STYLES = ["style.images=[starry_strokes,woodcut_waves]"]

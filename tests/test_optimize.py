@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from nst_lab import compose, transfer
-from nst_lab.config import Optimizer
-from nst_lab.objective import Losses
-from nst_lab.optimize import OPTIMIZERS, Optimisation, Step
+from nst_lab.config.schema import Optimizer
+from nst_lab.losses.objective import Losses
+from nst_lab.optimisation.optimize import OPTIMIZERS, Optimisation, Step
 
 ENDLESS = {"tolerance": 0.0, "window": 10**6}
 

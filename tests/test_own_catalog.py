@@ -4,9 +4,9 @@ import pytest
 from conftest import CHECKOUT
 
 import nst_lab
-from nst_lab import catalog
 from nst_lab.errors import ConfigError, FetchError
-from nst_lab.images import load_image
+from nst_lab.images import catalog
+from nst_lab.images.pictures import load_image
 
 PAINTING = CHECKOUT / "nst_lab/assets/paintings/ink_wash.png"
 PINNED = f"sha256: {'ab' * 32}"

@@ -12,7 +12,7 @@ sys.path.insert(0, str(CHECKOUT / "scripts"))
 import paint
 from paintings import WORKS
 
-from nst_lab import catalog
+from nst_lab.images import catalog
 
 FILES = sorted(paint.ASSETS.glob("*.png"))
 

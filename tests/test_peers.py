@@ -7,7 +7,7 @@ import pytest
 from conftest import CHECKOUT
 
 import nst_lab
-from nst_lab.synthesis import transfer
+from nst_lab.optimisation.synthesis import transfer
 
 sys.path.insert(0, str(CHECKOUT / "scripts"))
 

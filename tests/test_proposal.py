@@ -10,8 +10,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from searches import LONG
 
-from nst_lab.proposal import propose
-from nst_lab.search_plan import Plan, read_plan
+from nst_lab.search.plan import Plan, read_plan
+from nst_lab.search.proposal import propose
 
 
 def proposals(plan: Plan, count: int, outcome: Callable[[Mapping[str, Any]], dict | None]) -> list[FrozenTrial]:

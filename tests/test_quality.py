@@ -4,14 +4,14 @@ import pytest
 import torch
 
 import nst_lab
-from nst_lab.composition import Composer
-from nst_lab.images import resize
-from nst_lab.sweep import expand
+from nst_lab.config.composition import Composer
+from nst_lab.images.pictures import resize
+from nst_lab.sweeps.sweep import expand
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-def psnr(config: nst_lab.config.Config) -> float:
+def psnr(config: nst_lab.config.schema.Config) -> float:
     """Peak signal-to-noise ratio of a reconstruction to its content, in dB."""
     content = nst_lab.load_image(config.content.image)
     picture = nst_lab.transfer(content, [], config).image

@@ -12,10 +12,10 @@ from conftest import TINY
 from many_runs import generate
 
 import nst_lab
-from nst_lab import varying
 from nst_lab.app import command
+from nst_lab.comparison import varying
+from nst_lab.comparison.reading import load_runs
 from nst_lab.errors import ConfigError
-from nst_lab.reading import load_runs
 
 
 def edit(folder, change):

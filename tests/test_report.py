@@ -19,11 +19,11 @@ from many_runs import generate
 from PIL import Image
 from test_reading import edit, folders
 
-from nst_lab import catalog
-from nst_lab.compare import compare
-from nst_lab.compare_app import command
-from nst_lab.reading import load_runs
-from nst_lab.report_data import page_data
+from nst_lab.comparison.command import command
+from nst_lab.comparison.compare import compare
+from nst_lab.comparison.reading import load_runs
+from nst_lab.comparison.report_data import page_data
+from nst_lab.images import catalog
 
 HOSTILE = "<script>window.harmed=1</script><img src=x onerror=window.harmed=1>"
 
@@ -433,6 +433,6 @@ def test_the_page_keeps_to_the_colours_of_the_system(reported, visit, scheme):
 
 
 def test_the_scripts_of_the_page_are_those_of_the_folder():
-    from nst_lab.report import SCRIPTS
+    from nst_lab.comparison.report import SCRIPTS
 
     assert sorted(SCRIPTS) == sorted(path.name for path in (CHECKOUT / "nst_lab/assets/report").glob("*.js"))

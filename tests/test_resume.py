@@ -15,10 +15,10 @@ from conftest import UNBOUNDED
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 import nst_lab
-from nst_lab import checkpoint, runner, runs
-from nst_lab.claims import Claim, Watch
-from nst_lab.config import Config
-from nst_lab.synthesis import Inputs, Synthesis
+from nst_lab.config.schema import Config
+from nst_lab.optimisation.synthesis import Inputs, Synthesis
+from nst_lab.running import checkpoint, runner, runs
+from nst_lab.running.claims import Claim, Watch
 
 LONG = (*UNBOUNDED, "optimizer.tolerance=0", "log.checkpoint_seconds=0")
 VARIANTS = [

@@ -9,9 +9,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import nst_lab
-from nst_lab import runs
-from nst_lab.claims import Claim, Watch
-from nst_lab.recorder import picture_schedule
+from nst_lab.running import runs
+from nst_lab.running.claims import Claim, Watch
+from nst_lab.running.recorder import picture_schedule
 
 TWO_STYLES = ("style=strokes_and_waves", "loss.tv_weight=0.5", "optimizer.evaluations=6")
 

@@ -11,9 +11,9 @@ from conftest import TINY
 from run_folders import kill, on_terminal, read_all, record, runs_in
 
 from nst_lab import app
-from nst_lab.claims import Claim, Watch
-from nst_lab.housekeeping import take_inventory
-from nst_lab.runs_app import command
+from nst_lab.housekeeping.command import command
+from nst_lab.housekeeping.inventory import take_inventory
+from nst_lab.running.claims import Claim, Watch
 
 
 @contextmanager

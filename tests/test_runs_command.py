@@ -17,9 +17,9 @@ from conftest import CHECKOUT, TINY, UNBOUNDED
 from run_folders import DAY, STARTED, edit, kill, on_terminal, read_all, record
 
 from nst_lab import app
-from nst_lab.claims import Claim, Watch
-from nst_lab.runs_app import command
-from nst_lab.runs_table import human_age, human_size
+from nst_lab.housekeeping.command import command
+from nst_lab.housekeeping.table import human_age, human_size
+from nst_lab.running.claims import Claim, Watch
 
 
 def table(capsys, *arguments: str) -> dict[str, dict[str, str]]:

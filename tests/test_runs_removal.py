@@ -14,11 +14,12 @@ import pytest
 from run_folders import STARTED, edit, runs_in
 
 import nst_lab
-from nst_lab import claims, housekeeping
-from nst_lab.claims import Claim, HeldError, Watch
-from nst_lab.housekeeping import remove_run, take_inventory
-from nst_lab.runs_app import command
-from nst_lab.stored_runs import read_run
+from nst_lab.housekeeping import inventory as housekeeping
+from nst_lab.housekeeping.command import command
+from nst_lab.housekeeping.inventory import remove_run, take_inventory
+from nst_lab.housekeeping.stored_runs import read_run
+from nst_lab.running import claims
+from nst_lab.running.claims import Claim, HeldError, Watch
 
 
 def test_what_changed_since_it_was_shown_is_left_alone(stored, here):

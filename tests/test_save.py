@@ -9,9 +9,9 @@ import torch
 from odd_files import CONVERT
 from PIL import Image, ImageCms
 
-from nst_lab import encode
 from nst_lab.errors import ImageError
-from nst_lab.images import load_image, save_image
+from nst_lab.images import encode
+from nst_lab.images.pictures import load_image, save_image
 
 METADATA = {"Software": "nst_lab 1", "nst_lab settings": '{"α": [1, 2]}', "Copyright": "Käthe (CC0); b"}
 

@@ -12,10 +12,11 @@ from conftest import CHECKOUT
 from searches import LONG, SEARCH, SMALL, attempts, drawn, made, write
 
 import nst_lab
-from nst_lab import app, metrics, runs
-from nst_lab.claims import Claim, Watch
-from nst_lab.search import search
-from nst_lab.search_app import command
+from nst_lab import app, metrics
+from nst_lab.running import runs
+from nst_lab.running.claims import Claim, Watch
+from nst_lab.search.command import command
+from nst_lab.search.trials import search
 
 
 def test_the_best_grey_for_the_colours_of_a_style_is_found(here):
@@ -149,7 +150,7 @@ def test_without_optuna_the_line_says_how_to_install_it(here, tmp_path):
         if entry.name != "optuna" and not entry.name.startswith("__editable__") and entry.suffix != ".pth":
             (linked / entry.name).symlink_to(entry)
     environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}:{linked}"}
-    bare = [sys._base_executable, "-S", "-m", "nst_lab.search_app", "alpha_over_beta"]
+    bare = [sys._base_executable, "-S", "-m", "nst_lab.search.command", "alpha_over_beta"]
     done = subprocess.run(bare, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr == "nst-search: a search needs Optuna, which is not installed; pip install 'nst_lab[search]'\n"
@@ -157,7 +158,7 @@ def test_without_optuna_the_line_says_how_to_install_it(here, tmp_path):
 
 def test_help_loads_nothing_heavy():
     code = (
-        "import sys\nfrom nst_lab.search_app import command\n"
+        "import sys\nfrom nst_lab.search.command import command\n"
         "try:\n    command(['--help'])\nexcept SystemExit:\n    pass\n"
         "assert not {'torch', 'optuna', 'hydra'} & set(sys.modules)\n"
     )

@@ -11,13 +11,13 @@ from optuna.trial import TrialState
 from searches import GREY, LONG, SEARCH, attempts, made, start, write
 
 import nst_lab
-from nst_lab import runs
-from nst_lab.claims import Claim, Watch
 from nst_lab.errors import ConfigError
-from nst_lab.search import search
-from nst_lab.search_app import command
-from nst_lab.search_plan import read_plan
-from nst_lab.study import Study, StudyError
+from nst_lab.running import runs
+from nst_lab.running.claims import Claim, Watch
+from nst_lab.search.command import command
+from nst_lab.search.plan import read_plan
+from nst_lab.search.study import Study, StudyError
+from nst_lab.search.trials import search
 
 
 def test_a_failed_trial_is_told_and_the_next_launch_replaces_it(here, capsys):

@@ -3,10 +3,10 @@
 import pytest
 
 from nst_lab import compose
-from nst_lab.composition import Composer
+from nst_lab.config.composition import Composer
+from nst_lab.config.seed_runs import overrides
 from nst_lab.errors import ConfigError
-from nst_lab.seed_runs import overrides
-from nst_lab.sweep import expand
+from nst_lab.sweeps.sweep import expand
 
 TWO_STYLES = "pn-c1s1s4-a1b100w1-cl2_2sl1_11_22_12_23_1-oLBFGS"
 RECONSTRUCTION = "pc-c10s8-a0b0_5w2-cl4_2sl1_12_13_14_15_1-oAdam"

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from nst_lab import compose
-from nst_lab.config import Loss
+from nst_lab.config.schema import Loss
 from nst_lab.errors import ConfigError
-from nst_lab.objective import Objective, needed_taps
-from nst_lab.style import Gram, Wasserstein2, newton_schulz
-from nst_lab.vgg import build_network
-from nst_lab.weights import load_weights
+from nst_lab.losses.objective import Objective, needed_taps
+from nst_lab.losses.style import Gram, Wasserstein2, newton_schulz
+from nst_lab.network.vgg import build_network
+from nst_lab.network.weights import load_weights
 
 LOSS = compose(["loss.statistic=w2"]).loss
 EPS = LOSS.w2_eps

@@ -14,14 +14,14 @@ import torch
 from conftest import CHECKOUT, TINY, UNBOUNDED
 
 import nst_lab
-from nst_lab import inputs, networks, runs
 from nst_lab.app import command
-from nst_lab.claims import Claim, HeldError, Watch
-from nst_lab.composition import Composer
+from nst_lab.config.composition import Composer
 from nst_lab.memory import Memory
-from nst_lab.runner import run
-from nst_lab.sweep import expand
-from nst_lab.synthesis import Synthesis
+from nst_lab.optimisation.synthesis import Synthesis
+from nst_lab.running import inputs, networks, runs
+from nst_lab.running.claims import Claim, HeldError, Watch
+from nst_lab.running.runner import run
+from nst_lab.sweeps.sweep import expand
 
 
 def folders(name: str) -> list[Path]:

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nst_lab import Result, compose, transfer
-from nst_lab.config import Config, Scale
+from nst_lab.config.schema import Config, Scale
 from nst_lab.errors import ConfigError
-from nst_lab.images import resize, target_size
-from nst_lab.initial import noise_image
-from nst_lab.objective import Objective, needed_taps
-from nst_lab.optimize import Step
-from nst_lab.synthesis import Inputs, Synthesis, resolve_device, split_budget
-from nst_lab.vgg import VGG19, build_network
-from nst_lab.weights import load_weights, prepare_weights
+from nst_lab.images.pictures import resize, target_size
+from nst_lab.losses.objective import Objective, needed_taps
+from nst_lab.network.vgg import VGG19, build_network
+from nst_lab.network.weights import load_weights, prepare_weights
+from nst_lab.optimisation.initial import noise_image
+from nst_lab.optimisation.optimize import Step
+from nst_lab.optimisation.synthesis import Inputs, Synthesis, resolve_device, split_budget
 
 TINY = ["model.weights=random", "model.normalized=false", "layers.content=[relu2_1]", "layers.style=[relu1_1,relu2_1]"]
 TWO_SCALES = "scales=[{factor: 0.5, share: 0.5},{factor: 1, share: 0.5}]"

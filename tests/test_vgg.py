@@ -10,11 +10,11 @@ import torchvision
 from torch import Tensor, nn
 
 from nst_lab import compose, load_image
-from nst_lab.architecture import CONVOLUTIONS, LAYERS
-from nst_lab.images import resize
-from nst_lab.vgg import VGG19, build_network
-from nst_lab.weight_files import caffe_file, read_means
-from nst_lab.weights import Kernel, Weights, load_weights, normalize
+from nst_lab.images.pictures import resize
+from nst_lab.network.architecture import CONVOLUTIONS, LAYERS
+from nst_lab.network.vgg import VGG19, build_network
+from nst_lab.network.weight_files import caffe_file, read_means
+from nst_lab.network.weights import Kernel, Weights, load_weights, normalize
 
 SHIPPED = read_means("caffe", 0, None)
 IDENTITY = {"mean": (0, 0, 0), "std": (1, 1, 1)}

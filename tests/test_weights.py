@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nst_lab.architecture import CONVOLUTIONS, LAYERS
 from nst_lab.errors import WeightsError
-from nst_lab.weight_files import CAFFE_SHA256, caffe_file, identity, torchvision_file
-from nst_lab.weights import Weights, load_weights, prepare_weights
+from nst_lab.network.architecture import CONVOLUTIONS, LAYERS
+from nst_lab.network.weight_files import CAFFE_SHA256, caffe_file, identity, torchvision_file
+from nst_lab.network.weights import Weights, load_weights, prepare_weights
 
 FORMATS: dict[str, Callable[[dict[str, Tensor], Path], None]] = {
     ".pth": lambda tensors, path: torch.save(tensors, path),

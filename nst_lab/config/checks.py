@@ -1,0 +1,216 @@
+"""Checks of a configuration that end in one line: the key, the value, what would be valid and the nearest name."""
+
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import Field, fields, is_dataclass
+from os.path import isfile  # unlike Path.is_file, false for what cannot be a name
+from pathlib import Path
+from typing import Any
+
+from nst_lab.config.schema import Config, Rule
+from nst_lab.errors import ConfigError, WeightsError, nearest
+from nst_lab.images import catalog
+from nst_lab.network import weight_files
+
+# Keys whose null means something of its own; any other null is the convention's and is filled in before the checks.
+NULL_HAS_MEANING = {"content.image", "style.size", "init.image", "threads", "scales", "model.means"}
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def show(value: Any) -> str:
+    """A value as it is written in YAML and on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(show, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+
+
+def section_of(field: Field) -> type | None:
+    """The dataclass behind a section of the schema, None for a plain key."""
+    return field.default_factory if field.default_factory is not NO_DEFAULT else None
+
+
+def schema_keys(section: type = Config, prefix: str = "") -> dict[str, Field]:
+    """Dotted key -> dataclass field of every plain key of the schema."""
+    keys = {}
+    for field in fields(section):
+        nested = section_of(field)
+        keys |= schema_keys(nested, f"{prefix}{field.name}.") if nested else {f"{prefix}{field.name}": field}
+    return keys
+
+
+def expected_type(field: Field) -> str:
+    """The type of a key in words."""
+    options = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else ()
+    kind = options[0] if options else field.type
+    if typing.get_origin(kind) is list:
+        item = typing.get_args(kind)[0]
+        kinds_of_items = {float: "numbers such as [1, 2]", str: "texts such as [a, b]"}
+        words = f"a list of {kinds_of_items.get(item) or item.__name__.lower() + 's'}"
+    else:
+        words = WORDS.get(kind, kind.__name__)
+    return f"{words} or null" if options else words
+
+
+def check_key(key: str, value: Any = "") -> None:
+    """Raise unless `key` is a key or a section of the schema."""
+    known = schema_keys()
+    if key in known or any(name.startswith(f"{key}.") for name in known):
+        return
+    section = key.rpartition(".")[0]
+    while section and not any(name.startswith(f"{section}.") for name in known):
+        section = section.rpartition(".")[0]
+    prefix = f"{section}." if section else ""
+    siblings = dict.fromkeys(name[len(prefix) :].partition(".")[0] for name in known if name.startswith(prefix))
+    full = nearest(key, known) or nearest(key, (f"{prefix}{name}" for name in siblings))
+    where = f"keys of {section}" if section else "keys"
+    raise ConfigError(f"{key}={show(value)}: no such key; {where}: {', '.join(siblings)}{full}")
+
+
+def check_unknown_keys(settings: dict, section: type = Config, prefix: str = "") -> None:
+    """Raise at the first key of `settings` that the schema lacks (a user's YAML file may bring one)."""
+    nested = {field.name: section_of(field) for field in fields(section)}
+    for name, value in settings.items():
+        if name == "experiment":
+            raise ConfigError("experiment: the first line of an experiment's file must be '# @package _global_'")
+        if name not in nested:
+            check_key(f"{prefix}{name}", value)
+        elif nested[name]:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{prefix}{name}={show(value)}: expected a section with keys, got a plain value")
+            check_unknown_keys(value, nested[name], f"{prefix}{name}.")
+
+
+def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
+    """Dotted key, field and value of every plain key of a typed configuration."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            yield from leaves(value, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", field, value
+
+
+def check_config(config: Config) -> None:
+    """Raise at the first value of a filled configuration that cannot work, alone or together with others."""
+    for key, field, value in leaves(config):
+        _check_rule(key, value, field.metadata.get("rule"))
+    for key, _, value in leaves(config):
+        if value is None and key not in NULL_HAS_MEANING:
+            raise ConfigError(f"{key}=null: convention={config.convention} gives it no value; set it")
+    for index, scale in enumerate(config.scales or []):
+        for key, field, value in leaves(scale):
+            _check_rule(f"scales[{index}].{key}", value, field.metadata["rule"])
+    _check_layers(config)
+    _check_styles(config)
+    _check_terms(config)
+    _check_init(config)
+    _check_scales(config)
+    _check_model(config)
+
+
+def _check_rule(key: str, value: Any, rule: Rule | None) -> None:
+    if rule is None or value is None:
+        return
+    for item in value if isinstance(value, list) else [value]:
+        if not rule.accepts(item):
+            what = f" {show(item)} is not valid," if isinstance(value, list) else ""
+            raise ConfigError(f"{key}={show(value)}:{what} expected {rule.expected}{nearest(item, rule.choices)}")
+
+
+def _check_layers(config: Config) -> None:
+    layers = config.layers
+    for kind, names, weights in (
+        ("content", layers.content, layers.content_weights),
+        ("style", layers.style, layers.style_weights),
+    ):
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ConfigError(f"layers.{kind}={show(names)}: {', '.join(sorted(repeated))} is listed twice")
+        _check_count(f"layers.{kind}_weights", weights, f"layers.{kind}", names)
+
+
+def _check_count(key: str, weights: list, of_key: str, names: list) -> None:
+    if len(weights) != len(names):
+        raise ConfigError(
+            f"{key}={show(weights)}: {len(weights)} values, expected {len(names)}, one for each of "
+            f"{of_key}={show(names)}"
+        )
+
+
+def _check_styles(config: Config) -> None:
+    style = config.style
+    _check_count("style.weights", style.weights, "style.images", style.images)
+    needed = config.loss.style_weight > 0 or config.init.kind == "style"
+    if needed and not style.images:
+        raise ConfigError("style.images=[]: an image is needed while loss.style_weight > 0 or init.kind=style")
+    if config.loss.style_weight > 0 and not any(style.weights):
+        raise ConfigError(f"style.weights={show(style.weights)}: at least one must be greater than 0")
+    for image in style.images:
+        check_image("style.images", image)
+
+
+def _check_terms(config: Config) -> None:
+    loss, layers, content = config.loss, config.layers, config.content.image
+    if not (loss.content_weight or loss.style_weight or loss.tv_weight):
+        raise ConfigError("loss.content_weight=0: nothing to optimise while style_weight and tv_weight are 0 too")
+    for kind in ("content", "style"):
+        weights = getattr(layers, f"{kind}_weights")
+        if getattr(loss, f"{kind}_weight") > 0 and not any(weights):
+            raise ConfigError(
+                f"layers.{kind}_weights={show(weights)}: no {kind} layer has a weight while loss.{kind}_weight > 0"
+            )
+    if content is not None:
+        check_image("content.image", content)
+    elif loss.content_weight > 0 or config.init.kind in ("content", "mix"):
+        raise ConfigError("content.image=null: needed while loss.content_weight > 0 or init.kind is content or mix")
+    elif not config.style.images and config.init.kind != "file":
+        raise ConfigError("content.image=null: without style images and init.kind=file there is no shape to take")
+
+
+def _check_init(config: Config) -> None:
+    if config.init.kind == "file":
+        if config.init.image is None:
+            raise ConfigError("init.image=null: init.kind=file needs a catalog name or a path")
+        check_image("init.image", config.init.image)
+
+
+def _check_scales(config: Config) -> None:
+    scales = config.scales
+    if scales is None:
+        return
+    if not scales or scales[-1].factor != 1:
+        last = show(scales[-1].factor) if scales else "missing"
+        raise ConfigError(f"scales: the last factor is {last}, expected 1, so that the result has the size asked for")
+
+
+def _check_model(config: Config) -> None:
+    model, named = config.model, ("caffe", "torchvision", "random")
+    is_file = Path(model.weights).suffix in (".pth", ".safetensors", ".npz") and isfile(model.weights)
+    if model.weights not in named and not is_file:
+        raise ConfigError(
+            f"model.weights={model.weights}: expected {', '.join(named)} or an existing .pth, .safetensors or "
+            f".npz file{nearest(model.weights, named)}"
+        )
+    if model.normalized:
+        try:
+            weight_files.read_means(model.weights, model.seed, model.means)
+        except WeightsError as error:
+            raise ConfigError(str(error)) from error
+    for key in ("mean", "std"):
+        if len(getattr(model, key)) != 3:
+            raise ConfigError(f"model.{key}={show(getattr(model, key))}: expected three numbers, for R, G and B")
+    if len(config.optimizer.betas) != 2:
+        raise ConfigError(f"optimizer.betas={show(config.optimizer.betas)}: expected two numbers")
+
+
+def check_image(key: str, image: str) -> None:
+    """Raise unless `image` is a catalog name or an existing file. Nothing is fetched."""
+    catalog.entries()  # a mistake in the user's own catalog is not one of this key
+    try:
+        catalog.check(image)
+    except ConfigError as error:
+        raise ConfigError(f"{key}={image}: {str(error).removeprefix(f'{image}: ')}") from None

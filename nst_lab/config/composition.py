@@ -1,0 +1,328 @@
+"""From `conf/` and overrides to a filled, typed, checked `Config`: Hydra composes, conventions fill in, checks follow.
+
+Everything here answers without importing torch.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nst_lab.config import seed_runs
+from nst_lab.config.checks import check_config, check_key, check_unknown_keys, expected_type, schema_keys, show
+from nst_lab.config.schema import Config
+from nst_lab.errors import ConfigError, nearest
+from nst_lab.network.architecture import LAYERS, input_statistics
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep: its overrides (as given, plus its values of the swept keys) and its configuration."""
+
+    overrides: tuple[str, ...]
+    config: Config
+
+
+def conf_directory() -> Path:
+    """The `conf/` of the installed wheel, or of the checkout in an editable install."""
+    package = Path(str(resources.files("nst_lab")))
+    shipped = package / "conf"
+    return shipped if shipped.is_dir() else package.parent / "conf"
+
+
+def compose(overrides: list[str] | tuple[str, ...] = (), config_dir: str | Path | None = None) -> Config:
+    """The filled and checked configuration that `overrides` describe, as on the command line.
+
+    Args:
+        overrides: `key=value` and `group=choice`, Hydra's grammar; `seed_run=<name>` stands for several.
+        config_dir: a folder of the user's own groups and experiments, searched before the shipped ones.
+
+    Raises:
+        ConfigError: one line with the key, the value and what would be valid.
+    """
+    return Composer(config_dir).config(list(overrides))
+
+
+class Composer:
+    """Hydra's composition over the shipped `conf/` and, first, a folder of the user's."""
+
+    def __init__(self, config_dir: str | Path | None = None):
+        setup_globals()
+        search_path = create_config_search_path(str(conf_directory()))
+        if config_dir is not None:
+            directory = Path(config_dir).expanduser().resolve()
+            if not directory.is_dir():
+                raise ConfigError(f"--config-dir {config_dir}: not a folder")
+            search_path.prepend(provider="command-line", path=f"file://{directory}")
+        self.loader = ConfigLoaderImpl(config_search_path=search_path)
+        self._parsed: dict[str, Override] = {}
+        self._overrides: dict[str, tuple[Override, bool]] = {}
+        self._compositions: dict[tuple[str, ...], DictConfig] = {}
+
+    def parse(self, overrides: list[str]) -> list[Override]:
+        """Overrides in Hydra's grammar, keys and choices known."""
+        return [self._parsed.get(text) or self._parse(text) for text in overrides]
+
+    def _parse(self, text: str) -> Override:
+        try:
+            [override] = OverridesParser.create(config_loader=self.loader).parse_overrides([text])
+        except HydraException:
+            override = None
+        if override is None or not override.key_or_group:
+            raise ConfigError(
+                f"{text}: not an override; expected key=value, the value quoted if it has spaces or one of "
+                "()[]{}:=,'\" (in a shell: 'key=\"a b\"')"
+            )
+        self._check_override(override, text)
+        self._parsed[text] = override
+        return override
+
+    def _check_override(self, override: Override, text: str) -> None:
+        key = override.key_or_group
+        if key == "figure":
+            raise ConfigError(f"{text}: figures have a command of their own: nst-figure {text}")
+        choices = self._choices(key)
+        if key in ("hydra", "hydra.job.chdir"):
+            raise ConfigError(f"{text}: cannot be set; runs stay in the current directory and Hydra's keys are hydra.…")
+        if key == "search":
+            raise ConfigError(f"{text}: a search is several runs; nst-search {text.partition('=')[2]} makes them")
+        if key.startswith("hydra.") or (key.startswith("hydra/") and not choices):
+            return
+        if override.is_interval_sweep():
+            raise ConfigError(f"{text}: an interval has no values of its own to sweep; list them, or use range(…)")
+        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        if key == seed_runs.KEY:
+            for value in values:
+                seed_runs.overrides(str(value))
+        elif choices:
+            for value in values:
+                optional = value is None and key == "experiment"
+                if not optional and not isinstance(value, (list, dict)) and str(value) not in choices:
+                    raise ConfigError(
+                        f"{key}={value}: no such choice; valid: {', '.join(choices)}{nearest(str(value), choices)}"
+                        + _hint_for_files(key)
+                    )
+        else:
+            check_key(key, text.partition("=")[2])
+
+    def _choices(self, group: str) -> list[str]:
+        """The configurations of a group, those of its folders as `folder/name`."""
+        folders = self.loader.list_groups(group)
+        nested = [f"{name}/{choice}" for name in folders for choice in self._choices(f"{group}/{name}")]
+        return self.loader.get_group_options(group) + nested
+
+    def load(self, overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
+        """The composed configuration as Hydra gives it, its own `hydra` section included."""
+        try:
+            composed = self.loader.load_configuration("config", overrides, run_mode=run_mode)
+        except Exception as error:  # a user's YAML file leads Hydra and its parsers to errors of any kind
+            raise ConfigError(one_line(error)) from error
+        _check_convention_name(composed)
+        return composed
+
+    def cell(self, overrides: Sequence[str]) -> Config:
+        """The configuration of one of many cells: what their choices of groups have in common is composed only once.
+
+        `overrides` were parsed before.
+        """
+        own = [self._recognised(text) for text in overrides]
+        chosen = tuple(override.input_line for override, chooses in own if chooses)
+        if chosen not in self._compositions:
+            composed = self.load(list(chosen))
+            self._compositions[chosen] = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        composed = deepcopy(self._compositions[chosen])
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config([o for o, chooses in own if not chooses], composed)
+        except HydraException as error:
+            raise ConfigError(one_line(error)) from error
+        return finish(composed)
+
+    def _recognised(self, text: str) -> tuple[Override, bool]:
+        """A parsed override, and whether it is a choice of a group (or Hydra's own) and not a value."""
+        if text not in self._overrides:
+            [override] = OverridesParser.create(config_loader=self.loader).parse_overrides([text])
+            chooses = override.is_hydra_override() or bool(self.loader.get_group_options(override.key_or_group))
+            self._overrides[text] = override, chooses
+        return self._overrides[text]
+
+    def config(self, overrides: list[str]) -> Config:
+        """One filled and checked configuration."""
+        for override, text in zip(self.parse(overrides), overrides, strict=True):
+            if override.is_sweep_override():
+                raise ConfigError(f"{text}: several values need a sweep (-m); a list is written key=[a,b]")
+        return finish(self.load(seed_runs.expand(overrides)))
+
+
+def _check_convention_name(composed: DictConfig) -> None:
+    """A copied convention that keeps the name of its original would pass for it in folders and manifests."""
+    chosen = OmegaConf.select(composed, "hydra.runtime.choices.convention")
+    name = OmegaConf.select(composed, "convention.name")
+    if chosen is not None and name is not None and name != chosen:
+        raise ConfigError(f"convention={chosen}: its file says name: {name}, expected name: {chosen}")
+
+
+def _hint_for_files(group: str) -> str:
+    return {
+        "content": "; a file of your own is content.image=<path>",
+        "style": "; files of your own are style.images=[<path>,…]",
+    }.get(group, "")
+
+
+def finish(composed: DictConfig) -> Config:
+    """Fill nulls from the convention, type and check a composed configuration."""
+    try:
+        job = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        settings = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(one_line(error)) from error
+    filled = fill(settings)
+    check_unknown_keys(filled)
+    config = _typed(filled)
+    config.out_dir = str(Path(config.out_dir).expanduser())
+    if config.model.weights is not None:
+        config.model.weights = str(Path(config.model.weights).expanduser())
+    own = [key for key in _fill_derived(config) if _value_at(settings, key) is not None]
+    config.convention_overrides = list(dict.fromkeys(config.convention_overrides + own))
+    check_config(config)
+    return config
+
+
+def _value_at(settings: Any, key: str) -> Any:
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
+
+
+def fill(settings: dict[str, Any]) -> dict[str, Any]:
+    """`settings` with every null that the convention has a value for replaced by it; `convention` becomes its name.
+
+    `convention_overrides` lists the keys whose own value differs from the convention's.
+    """
+    settings = deepcopy(settings)
+    convention = settings.pop("convention", None)
+    if not isinstance(convention, dict) or "name" not in convention:
+        raise ConfigError(f"convention={show(convention)}: expected one of the files in conf/convention/")
+    rates = convention.get("optimizer", {}).pop("learning_rates", {})
+    own = _fill_nulls(settings, {key: value for key, value in convention.items() if key != "name"})
+    optimizer = settings.get("optimizer")
+    if isinstance(optimizer, dict):
+        rate = rates.get(str(optimizer.get("name")))
+        own += _fill_nulls(optimizer, {"learning_rate": rate}, "optimizer.")
+    return settings | {"convention": convention["name"], "convention_overrides": own}
+
+
+def _fill_nulls(settings: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> list[str]:
+    """Fill in place; the keys that had another value than the default."""
+    own = []
+    for key, default in defaults.items():
+        if key not in settings:
+            check_key(f"{prefix}{key}", default)
+        elif isinstance(default, dict) and isinstance(settings[key], dict):
+            own += _fill_nulls(settings[key], default, f"{prefix}{key}.")
+        elif settings[key] is None:
+            settings[key] = default
+        elif settings[key] != default:
+            own.append(f"{prefix}{key}")
+    return own
+
+
+def _typed(settings: dict[str, Any]) -> Config:
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(_schema(), settings))
+    except OmegaConfBaseException as error:
+        key = (error.full_key or "").partition("[")[0]
+        field = schema_keys().get(key)
+        if field is None:
+            raise ConfigError(one_line(error)) from error
+        value = _value_at(settings, key)
+        if value is None and error.full_key:
+            raise ConfigError(f"{key}=null: expected {expected_type(field)}") from error
+        given = repr(value) if isinstance(value, float) else show(value)  # 1000.0 is no whole number
+        raise ConfigError(f"{key}={given}: expected {expected_type(field)}") from error
+
+
+@cache
+def _schema() -> DictConfig:
+    return OmegaConf.structured(Config)
+
+
+def _fill_derived(config: Config) -> list[str]:
+    """Fill lists that follow from others: weights from their profile, input statistics. Returns those that do not."""
+    layers, style, model = config.layers, config.style, config.model
+    derived: list[tuple[str, str, list[float]]] = []
+    for kind in ("content", "style"):
+        names, profile = getattr(layers, kind) or [], getattr(layers, f"{kind}_profile")
+        known = all(name in LAYERS for name in names)  # else the checks that follow name the wrong one
+        if known and profile in PROFILES:
+            derived.append(("layers", f"{kind}_weights", PROFILES[profile](names)))
+    if style.profile in PROFILES:
+        derived.append(("style", "weights", PROFILES[style.profile](style.images)))
+    if model.weights is not None:
+        statistics = input_statistics(model.weights)
+        derived += [("model", "mean", list(statistics.mean)), ("model", "std", list(statistics.std))]
+    others = []
+    for name, key, values in derived:
+        section = getattr(config, name)
+        if getattr(section, key) is None:
+            setattr(section, key, values)
+        elif getattr(section, key) != values:
+            others.append(f"{name}.{key}")
+    return others
+
+
+def _quartering(names: Sequence[str]) -> list[float]:
+    powers = [4.0**-index for index in range(len(names))]
+    return [power / sum(powers) for power in powers]
+
+
+# Weights of a list of layers, or of style images, by name.
+PROFILES: dict[str, Callable[[Sequence[str]], list[float]]] = {
+    "uniform": lambda names: [1 / len(names) for _ in names],
+    "ones": lambda names: [1.0] * len(names),
+    "inverse_channels2": lambda names: [1 / LAYERS[name].channels ** 2 for name in names],
+    "quartering": _quartering,
+}
+
+
+def one_line(error: BaseException) -> str:
+    """The gist of a Hydra or OmegaConf error: its innermost message, the key first, on one line."""
+    while error.__cause__ is not None and isinstance(error.__cause__, (HydraException, OmegaConfBaseException)):
+        error = error.__cause__
+    message = " ".join(part.strip() for part in str(error).split("\n    full_key")[0].splitlines() if part.strip())
+    key = getattr(error, "full_key", None)
+    return f"{key}: {message}" if key else message
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    pairs: dict[str, Any] = {}
+    for key, value in settings.items():
+        pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return pairs
+
+
+@cache
+def shipped_defaults() -> dict[str, Any]:
+    """The values in `conf/` of what no convention owns and a run is known by."""
+    config = OmegaConf.load(conf_directory() / "config.yaml")
+    optimizer = OmegaConf.load(conf_directory() / "optimizer" / "convention.yaml")
+    shipped = {key: config[key] for key in ("size", "seed", "scales", "precision")}
+    return shipped | {"optimizer.evaluations": optimizer.evaluations}
+
+
+def to_settings(config: Config) -> dict[str, Any]:
+    """A configuration as plain nested dictionaries and lists."""
+    return asdict(config)

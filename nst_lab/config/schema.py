@@ -1,0 +1,231 @@
+"""The typed schema of a configuration. Types and valid values live here; the values themselves live in `conf/`.
+
+A key typed `X | None` whose description says so may be `null`, which stands for "the convention's"; `composition.py`
+fills it in. Everything that follows sees a filled `Config`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from omegaconf import MISSING
+
+from nst_lab.network.architecture import LAYERS
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must satisfy: a test, the words for it, and the choices where they can be listed."""
+
+    accepts: Callable[[Any], bool]
+    expected: str
+    choices: tuple[str, ...] = ()
+
+
+def _key(rule: Rule | None = None) -> Any:
+    return field(default=MISSING, metadata={"rule": rule})
+
+
+def _one_of(*choices: str) -> Any:
+    return _key(Rule(lambda value: value in choices, f"one of {', '.join(choices)}", choices))
+
+
+def _at_least(minimum: float) -> Any:
+    return _key(Rule(lambda value: isfinite(value) and value >= minimum, f"a finite number, at least {minimum}"))
+
+
+def _more_than(minimum: float) -> Any:
+    return _key(Rule(lambda value: isfinite(value) and value > minimum, f"a finite number greater than {minimum}"))
+
+
+def _between(low: float, high: float) -> Any:
+    return _key(Rule(lambda value: low <= value <= high, f"a number from {low} to {high}"))
+
+
+def _finite() -> Any:
+    return _key(Rule(isfinite, "a finite number"))
+
+
+def _layer_names() -> Any:
+    return _key(Rule(lambda value: value in LAYERS, f"layers among {', '.join(LAYERS)}", tuple(LAYERS)))
+
+
+def _device() -> Any:
+    def accepts(value: str) -> bool:
+        return value in ("auto", "cpu", "cuda", "mps") or (value.startswith("cuda:") and value[5:].isdecimal())
+
+    return _key(Rule(accepts, "auto, cpu, cuda, cuda:<index> or mps", ("auto", "cpu", "cuda", "cuda:0", "mps")))
+
+
+@dataclass
+class Content:
+    """`image` is a catalog name or a path; null only where neither a content term nor the start needs it."""
+
+    image: str | None = _key()
+
+
+@dataclass
+class Style:
+    """The style images, their weights (null = by the profile), how several are blended, and their size.
+
+    `size` null is the result's; without `upscale` a smaller style image keeps its own.
+    """
+
+    images: list[str] = _key()
+    weights: list[float] | None = _at_least(0)
+    blend: str | None = _one_of("weighted", "sum", "loss_share", "targets")
+    size: int | None = _at_least(1)
+    profile: str | None = _one_of("ones", "uniform")
+    upscale: bool | None = _key()
+
+
+@dataclass
+class Layers:
+    """Taps of the content and style representation; null weights follow the profile."""
+
+    content: list[str] | None = _layer_names()
+    style: list[str] | None = _layer_names()
+    content_weights: list[float] | None = _at_least(0)
+    style_weights: list[float] | None = _at_least(0)
+    content_profile: str | None = _one_of("uniform", "ones", "inverse_channels2", "quartering")
+    style_profile: str | None = _one_of("uniform", "ones", "inverse_channels2", "quartering")
+
+
+@dataclass
+class Loss:
+    """Factors and forms of the three terms; see `losses.py` for the formulas."""
+
+    content_weight: float | None = _at_least(0)
+    style_weight: float | None = _at_least(0)
+    tv_weight: float | None = _at_least(0)
+    statistic: str | None = _one_of("gram", "w2")
+    gram_divisor: str | None = _one_of("positions", "channels_positions", "none")
+    content_reduction: str | None = _one_of("mean", "sum")
+    content_factor: float | None = _more_than(0)
+    style_reduction: str | None = _one_of("mean", "sum")
+    style_factor: float | None = _more_than(0)
+    w2_sqrt: str | None = _one_of("exact", "newton_schulz12")
+    w2_eps: float | None = _more_than(0)
+    tv_form: str | None = _one_of("l1", "squared", "nine_point", "squared_gradient")
+    tv_reduction: str | None = _one_of("mean", "sum")
+    tv_factor: float | None = _more_than(0)
+    tv_range: float | None = _more_than(0)
+
+
+@dataclass
+class Init:
+    """The starting image; `noise_mean` and `noise_std` in the image's [0, 1], `mix` is the share of noise."""
+
+    kind: str | None = _one_of("content", "style", "noise", "gray", "mix", "file")
+    image: str | None = _key()
+    noise: str | None = _one_of("normal", "uniform")
+    noise_origin: str | None = _one_of("zero", "input_mean")
+    noise_mean: float | None = _finite()
+    noise_std: float | None = _at_least(0)
+    mix: float | None = _between(0, 1)
+
+
+@dataclass
+class Optimizer:
+    """The optimiser and its budget in closure evaluations; the rates are in the units that the optimiser sees."""
+
+    name: str | None = _one_of("lbfgs", "lbfgs_torch", "adam", "sgd")
+    evaluations: int = _at_least(1)
+    learning_rate: float | None = _more_than(0)
+    history: int | None = _between(1, 10_000)
+    betas: list[float] | None = _between(0, 0.999999)
+    momentum: float | None = _between(0, 1)
+    pixel_scale: float | None = _more_than(0)
+    bounds: str | None = _one_of("none", "straight_through", "clip")
+    averaging: float | None = _between(0, 0.999999)
+    carry_state: bool | None = _key()
+    tolerance: float = _at_least(0)
+    window: int = _at_least(2)
+
+
+@dataclass
+class Scale:
+    """One step of a coarse-to-fine schedule: `factor` of the final size, `share` of the evaluations."""
+
+    factor: float = _more_than(0)
+    share: float = _more_than(0)
+
+
+@dataclass
+class Model:
+    """The network: weights, input statistics (null = those of the weights), pooling and padding."""
+
+    weights: str | None = _key()
+    seed: int = _between(0, 2**63 - 1)
+    normalized: bool | None = _key()
+    means: str | None = _key()
+    pooling: str | None = _one_of("max", "avg")
+    padding: str | None = _one_of("zeros", "replicate", "reflect")
+    padding_first: str | None = _one_of("zeros", "replicate", "reflect")
+    mean: list[float] | None = _finite()
+    std: list[float] | None = _more_than(0)
+
+
+@dataclass
+class Log:
+    """Scalars every so many evaluations; the number of pictures of the run's progress; checkpoints every so many
+    seconds; whether the finished picture's reference distances are measured. None of them alters the result.
+    """
+
+    every: int = _at_least(1)
+    images: int = _at_least(0)
+    checkpoint_seconds: float = _at_least(0)
+    distances: bool = _key()
+
+
+@dataclass
+class Runner:
+    """`takeover_seconds`: without a sign of life from another machine, after which its run is taken over."""
+
+    takeover_seconds: float = _at_least(1)
+
+
+@dataclass
+class Config:
+    """Everything that determines one run.
+
+    `convention_overrides` is no setting: it lists the keys whose value is not the convention's.
+    """
+
+    name: str = _key(
+        Rule(
+            lambda value: bool(value.strip(". ")) and not set(value) & set("/\\\0\n"),
+            "a folder name without slashes",
+        )
+    )
+    out_dir: str = _key()
+    convention: str = _key()
+    size: int = _at_least(1)
+    size_rule: str | None = _one_of("longer", "shorter", "height", "area", "exact")
+    resampling: str | None = _one_of("bicubic", "bilinear")
+    seed: int = _between(0, 2**63 - 1)
+    device: str = _device()
+    precision: str = _one_of("fp32", "tf32", "bf16")
+    threads: int | None = _between(1, 1024)
+    content: Content = field(default_factory=Content)
+    style: Style = field(default_factory=Style)
+    layers: Layers = field(default_factory=Layers)
+    loss: Loss = field(default_factory=Loss)
+    init: Init = field(default_factory=Init)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    scales: list[Scale] | None = _key()
+    model: Model = field(default_factory=Model)
+    log: Log = field(default_factory=Log)
+    runner: Runner = field(default_factory=Runner)
+    dry_run: bool = _key()
+    force: bool = _key()
+    convention_overrides: list[str] = _key()
+
+
+def used_styles(config: Config) -> list[bool]:
+    """For each style image, whether anything of the run depends on it: as a style, as the start, or for its shape."""
+    used = [config.loss.style_weight > 0 and weight > 0 for weight in config.style.weights]
+    if used and (config.init.kind == "style" or config.content.image is None):
+        used[0] = True
+    return used

@@ -1,0 +1,1 @@
+"""`nst-figure`: figures of papers from run folders, labelled and captioned."""

@@ -1,0 +1,152 @@
+"""The command line `nst-figure`: runs what a figure lacks, with any launcher, and lays it out.
+
+Exit status 0: complete; 1: a panel is missing, which the figure marks; 2: the configuration is wrong; 130: interrupted.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from rich.table import Table
+
+from nst_lab.config.composition import Composer
+from nst_lab.errors import ConfigError, UserError
+from nst_lab.figures.schema import figure_names, load_request, own_keys
+from nst_lab.sweeps import sweep
+
+INTERRUPTED = 130
+
+DESCRIPTION = """\
+Make a figure: run what it lacks, then lay it out as PNG and PDF with a caption. Without figure=… it lists the figures.
+"""
+EPILOG = """\
+keys of the figure:
+  figure=NAME           one of the list
+  quality=paper|draft   draft: minutes on a laptop
+  size=N                pixels, in place of the quality's
+  evaluations=N         of every run, in place of the quality's
+  images=papers|built_in  built_in: stand-ins for what would have to be fetched
+  name=NAME out_dir=FOLDER  runs and figure go to FOLDER/NAME (outputs/figures)
+  dry_run=true          what it would cost; nothing runs
+any other key=value of nst-lab goes to every run; hydra/launcher=… spreads them.
+
+examples:
+  nst-figure figure=gatys2015_fig3 quality=draft
+  nst-figure figure=gatys2016_fig4 images=built_in size=64 evaluations=10
+  nst-figure --config-dir mine figure=my_figure hydra/launcher=processes
+"""
+
+
+def main() -> NoReturn:
+    """Entry point of `nst-figure`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is an interruption like Ctrl-C
+    sys.exit(command(sys.argv[1:]))
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit status."""
+    try:
+        options = _parser().parse_intermixed_args(list(arguments))
+        composer = Composer(options.config_dir)
+        name, own, extra = _sorted(options.overrides)
+        if name is None:
+            return _list(composer)
+        return _make(composer, name, own, extra)
+    except UserError as error:
+        print(f"nst-figure: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nst-figure: interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, without the usage above them."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; {self.prog} --help says more")
+
+
+def _parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="nst-figure", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
+    parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")
+    parser.add_argument("--config-dir", metavar="FOLDER", help="a folder of yours; its figure/*.yaml are figures too")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="see below; or the word list")
+    return parser
+
+
+def _sorted(overrides: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
+    """The figure's name, the overrides of the figure itself, and those of its runs and of Hydra."""
+    names, own, extra = [], [], []
+    for text in overrides:
+        key, given, value = text.partition("=")
+        if text == "list" and len(overrides) == 1:
+            continue
+        if key == "figure" and given:
+            names.append(value)
+        elif key.lstrip("+").partition(".")[0] in own_keys():
+            own.append(text)
+        else:
+            extra.append(text)
+    if len(names) != 1 and (overrides and list(overrides) != ["list"]):
+        raise ConfigError(f"{' '.join(overrides)}: expected one figure=<name>; nst-figure list shows them")
+    return (names or [None])[0], own, extra
+
+
+def _list(composer: Composer) -> int:
+    table = Table("figure", "panels", "of", "what", "CPU", "GPU", box=None, pad_edge=False)
+    for name in figure_names(composer):
+        figure = load_request(composer, name).figure
+        panels = sum(len(figure.columns if row.panels is None else row.panels) for row in figure.rows)
+        source = ", ".join(part for part in (figure.paper.partition(",")[0], figure.number) if part)
+        expected = figure.expected
+        table.add_row(name, str(panels or len(figure.columns)), source, figure.title, expected.cpu, expected.gpu)
+    sweep.print_table(table)
+    print(
+        "nst-figure figure=<name> makes one; quality=draft makes it in minutes; dry_run=true tells what it would cost"
+    )
+    return 0
+
+
+def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence[str]) -> int:
+    from nst_lab.figures.plan import plan_figure
+    from nst_lab.optimisation.synthesis import resolve_device
+    from nst_lab.running.inputs import check_sizes
+    from nst_lab.sweeps.launching import launch
+
+    request = load_request(composer, name, own)
+    hydras = sweep.hydras_own(overrides)
+    composer.parse(hydras)
+    plan = plan_figure(composer, name, request, [text for text in overrides if text not in hydras])
+    for notice in plan.notices:
+        print(notice)
+    for item in plan.planned:
+        resolve_device(item.cell.config.device)
+        check_sizes(item.cell.config)
+    if request.dry_run:
+        from nst_lab.sweeps.estimate import print_estimate
+
+        print_estimate(plan.planned)
+        return 0
+    print(f"{len(plan.panels)} panels, {len(plan.planned)} runs: {sweep.count_states(plan.planned)}")
+    launch(composer, plan.planned, overrides, plan.watch)
+    status = sweep.print_summary(plan.planned)
+    return max(status, _lay_out(plan))
+
+
+def _lay_out(plan) -> int:
+    from nst_lab.figures.sheet import save_figure
+
+    try:
+        files, missing = save_figure(plan)
+    except OSError as error:
+        raise ConfigError(f"out_dir: {error.filename or plan.request.out_dir} cannot be written "
+                          f"({error.strerror})") from error  # fmt: skip
+    for line in missing:
+        print(f"missing: {line}", file=sys.stderr)
+    print(f"figure:  {files['png']}\n         {files['pdf']}\ncaption: {files['md']}")
+    return 1 if missing else 0

@@ -1,0 +1,1 @@
+"""`nst-runs`: what lies in the output folders, and removing it safely."""

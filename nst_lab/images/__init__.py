@@ -1,0 +1,1 @@
+"""Pictures in and out, and the catalog of names that stand for them."""

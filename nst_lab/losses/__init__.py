@@ -1,0 +1,1 @@
+"""The loss graph: style statistics, terms, and the objective that sums them."""

@@ -1,0 +1,245 @@
+"""One loop for every optimiser. Its unit is the closure evaluation: one forward and backward pass of the objective."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_lab.config.schema import Optimizer
+from nst_lab.losses.objective import Losses
+from nst_lab.optimisation.averaging import Average
+from nst_lab.optimisation.lbfgs import LBFGS
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why an optimisation ended.
+
+    `reason` is `budget` (all evaluations used), `converged` (over the last `window` evaluations the best total fell by
+    less than `tolerance` of itself, or the gradient is zero), `stalled` (no new best in `window` evaluations, or the
+    optimiser no longer moves the image) or `not_finite`; `detail` says it in words.
+    """
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One closure evaluation: what it saw and what it found.
+
+    `image` is the picture (1, 3, H, W) whose losses these are, as evaluated (not clipped to [0, 1]); `evaluation`
+    counts from 1 over the whole run, `scale` from 0. `accepted` is false for a trial step that L-BFGS takes back and
+    for an evaluation that is not finite; `fallback` is then the last accepted step, if there was one. Only the last
+    step of a scale carries `stop`, and only the last one of the run is `last`. With `optimizer.averaging`, `average` is
+    the average of all iterates so far, the one after this evaluation included.
+    """
+
+    evaluation: int
+    image: Tensor
+    losses: Losses
+    gradient_norm: Tensor
+    accepted: bool = True
+    stop: Stop | None = None
+    scale: int = 0
+    last: bool = False
+    fallback: "Step | None" = None
+    average: Tensor | None = None
+
+    @property
+    def result(self) -> "Step":
+        """The last accepted step, whose losses are those of the run if it ended here."""
+        return self.fallback or self
+
+    @property
+    def picture(self) -> Tensor:
+        """The result if the run ended here: the average of the iterates, or the last accepted picture."""
+        return self.result.image if self.average is None else self.average
+
+
+def _lbfgs_torch(variable: Tensor, options: Optimizer) -> torch.optim.Optimizer:
+    # max_iter=1 makes one step one closure evaluation; the state persists, so the trajectory is that of a long step.
+    # Absolute tolerances are 0: on small losses they end a run that is still improving.
+    return torch.optim.LBFGS(
+        [variable],
+        lr=options.learning_rate,
+        max_iter=1,
+        history_size=options.history,
+        tolerance_grad=0,
+        tolerance_change=0,
+    )
+
+
+OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer], torch.optim.Optimizer]] = {
+    "lbfgs": lambda variable, o: LBFGS(
+        variable, learning_rate=o.learning_rate, history=o.history, pixel_range=o.pixel_scale
+    ),
+    "lbfgs_torch": _lbfgs_torch,
+    "adam": lambda variable, o: torch.optim.Adam([variable], lr=o.learning_rate, betas=tuple(o.betas)),
+    "sgd": lambda variable, o: torch.optim.SGD([variable], lr=o.learning_rate, momentum=o.momentum),
+}
+
+
+class _StraightThroughClip(torch.autograd.Function):
+    """Clip to [0, 1] going forward, pass the gradient unchanged going back."""
+
+    @staticmethod
+    def forward(_context, image: Tensor) -> Tensor:
+        return image.clamp(0, 1)
+
+    @staticmethod
+    def backward(_context, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class Optimisation:
+    """Minimises an objective from a picture, one closure evaluation per `step`; iterating goes on until it stops.
+
+    The optimiser sees z = `pixel_scale` · x, and its learning rate is in those units. With `bounds: straight_through`
+    the objective sees x clipped to [0, 1]; with `bounds: clip` Adam and SGD clip x itself after every step. The last
+    step carries the reason for stopping.
+
+    Args:
+        objective: picture (1, 3, H, W) -> losses.
+        start: the first picture.
+        options: the optimiser and its settings.
+        evaluations: its budget.
+        used: evaluations of the run that came before.
+        scale: scales of the run that came before.
+    """
+
+    def __init__(
+        self,
+        objective: Callable[[Tensor], Losses],
+        start: Tensor,
+        options: Optimizer,
+        evaluations: int,
+        *,
+        used: int = 0,
+        scale: int = 0,
+    ):
+        self.objective, self.options, self.scale = objective, options, scale
+        self.evaluation, self.final = used, used + evaluations
+        self.variable = (start * options.pixel_scale).contiguous().requires_grad_()
+        self.optimizer = OPTIMIZERS[options.name](self.variable, options)
+        self.average = Average(options.averaging, start) if options.averaging else None
+        self.progress = _Progress(options.tolerance, options.window)
+        self.kept: Step | None = None  # the last accepted step
+        self.stopped = False
+        self.losses: Losses
+
+    @property
+    def picture(self) -> Tensor:
+        """The result so far: the average of the iterates, or the last accepted picture."""
+        return self.kept.image if self.average is None else self.average.value
+
+    def __iter__(self) -> Iterator[Step]:
+        while not self.stopped:
+            yield self.step()
+
+    def step(self) -> Step:
+        """Evaluate once, at the current picture, and move to the next one."""
+        before = self.variable.detach().clone()
+        self.optimizer.step(self._closure)
+        if self.options.bounds == "clip" and not self.options.name.startswith("lbfgs"):
+            self.variable.data.clamp_(0, self.options.pixel_scale)
+        self.evaluation += 1
+        norm = torch.linalg.vector_norm(self.variable.grad) * self.options.pixel_scale
+        failure = _not_finite(self.losses, norm, self.evaluation)
+        accepted = failure is None and not (isinstance(self.optimizer, LBFGS) and self.optimizer.rejected)
+        stop = failure or self._judge(norm, moved=not torch.equal(before, self.variable.detach()))
+        self.stopped = stop is not None
+        step = Step(self.evaluation, self._seen(before), self.losses.detach(), norm, accepted, stop, self.scale)
+        if accepted:
+            self.kept = step
+        if accepted and self.average is not None:
+            self.average.update(self._seen(self.variable.detach()))
+        return replace(
+            step,
+            average=None if self.average is None else self.average.value,
+            fallback=None if accepted else self.kept,
+        )
+
+    def _seen(self, variable: Tensor) -> Tensor:
+        """The picture that the objective sees."""
+        picture = variable / self.options.pixel_scale
+        return _StraightThroughClip.apply(picture) if self.options.bounds == "straight_through" else picture
+
+    def _closure(self) -> Tensor:
+        self.optimizer.zero_grad()
+        self.losses = self.objective(self._seen(self.variable))
+        self.losses.total.backward()
+        return self.losses.total
+
+    def _judge(self, norm: Tensor, moved: bool) -> Stop | None:
+        stop = self.progress.judge(self.losses.total.item(), norm.item(), moved)
+        if stop is None and self.evaluation == self.final:
+            stop = Stop("budget", f"all {self.evaluation} evaluations used")
+        return stop
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the steps to come depend on, in tensors and plain values."""
+        kept = self.kept and {
+            "evaluation": self.kept.evaluation,
+            "image": self.kept.image,
+            "losses": vars(self.kept.losses),
+            "gradient_norm": self.kept.gradient_norm,
+        }
+        return {
+            "evaluation": self.evaluation,
+            "final": self.final,
+            "stopped": self.stopped,
+            "variable": self.variable.detach(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average and (self.average.sum, self.average.weight),
+            "best": list(self.progress.best),
+            "kept": kept,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken; the steps that follow are the same to the last bit."""
+        device = self.variable.device
+        self.evaluation, self.final, self.stopped = state["evaluation"], state["final"], state["stopped"]
+        self.variable.data.copy_(state["variable"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            total, self.average.weight = state["average"]
+            self.average.sum = total.to(device)
+        self.progress.best.extend(state["best"])
+        if kept := state["kept"]:
+            losses = Losses(**kept["losses"]).to(device)
+            norm = kept["gradient_norm"].to(device)
+            self.kept = Step(kept["evaluation"], kept["image"].to(device), losses, norm, scale=self.scale)
+
+
+def _not_finite(losses: Losses, norm: Tensor, evaluation: int) -> Stop | None:
+    for name, value in {**losses.terms, "total": losses.total, "gradient": norm}.items():
+        if not torch.isfinite(value):
+            return Stop("not_finite", f"{name} is {value.item()} at evaluation {evaluation}")
+    return None
+
+
+class _Progress:
+    """The relative stop rules: the scale of a loss depends on its convention, so nothing absolute is compared."""
+
+    def __init__(self, tolerance: float, window: int):
+        self.tolerance = tolerance
+        self.best: deque[float] = deque(maxlen=window + 1)
+
+    def judge(self, total: float, gradient_norm: float, moved: bool) -> Stop | None:
+        self.best.append(min(total, self.best[-1]) if self.best else total)
+        if gradient_norm == 0:
+            return Stop("converged", "the gradient is zero")
+        if not moved:
+            return Stop("stalled", "the optimiser no longer moves the image")
+        if len(self.best) < self.best.maxlen:
+            return None
+        window, gain = len(self.best) - 1, self.best[0] - self.best[-1]
+        if gain == 0:
+            return Stop("stalled", f"no evaluation of the last {window} was better than the best before them")
+        if gain < self.tolerance * abs(self.best[0]):
+            return Stop("converged", f"the total fell by less than {self.tolerance:g} in {window} evaluations")
+        return None

@@ -1,0 +1,296 @@
+"""From images and a filled configuration to a picture; no files, no logger.
+
+`Synthesis` is under everything: iterating it yields one `Step` per closure evaluation. `transfer` drives it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_lab.config.checks import check_config
+from nst_lab.config.schema import Config, Scale, used_styles
+from nst_lab.errors import ConfigError
+from nst_lab.images.catalog import short_names
+from nst_lab.images.pictures import resize, target_size
+from nst_lab.losses.objective import Objective, needed_taps
+from nst_lab.memory import Memory
+from nst_lab.network.architecture import layers_up_to
+from nst_lab.network.vgg import VGG19, build_network
+from nst_lab.network.weights import prepare_weights
+from nst_lab.optimisation.averaging import resize_moments
+from nst_lab.optimisation.initial import initial_image
+from nst_lab.optimisation.numerics import numerics
+from nst_lab.optimisation.optimize import Optimisation, Step, Stop
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pictures of one run at their own sizes, (1, 3, H, W) in [0, 1]; `styles` and their weights by name."""
+
+    content: Tensor | None
+    styles: dict[str, Tensor]
+    init: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run made.
+
+    `image` (1, 3, H, W) float32 on the CPU, clipped to [0, 1]; `losses` are those of that picture before clipping (with
+    `optimizer.averaging`, of the last iterate evaluated), `history` the total of every evaluation.
+    """
+
+    image: Tensor
+    losses: dict
+    evaluations: int
+    seconds: float
+    stop: Stop
+    history: list[float]
+
+
+def transfer(
+    content: Tensor | None,
+    styles: Sequence[Tensor],
+    config: Config,
+    *,
+    init: Tensor | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Result:
+    """Optimise a picture for `content` and `styles` as `config` says.
+
+    Args:
+        content: RGB (1, 3, H, W) in [0, 1], resized to `config.size` by `config.size_rule`; None for a texture.
+        styles: one picture per entry of `config.style.images`, which names them.
+        config: a filled configuration (`nst_lab.compose`).
+        init: the starting picture of `init.kind=file`.
+        on_step: called with every `Step`; it cannot alter the result.
+
+    Raises:
+        ConfigError: pictures and configuration do not fit together.
+    """
+    check_config(config)
+    inputs = _checked_inputs(content, styles, init, config)
+    started, history = time.perf_counter(), []
+    for step in Synthesis(inputs, config):
+        history.append(step.losses.total.item())
+        if on_step:
+            on_step(replace(step, image=step.image.clone()))  # a watcher may do with its picture what it likes
+    return Result(
+        image=step.picture.clamp(0, 1).cpu(),
+        losses=step.result.losses.to_floats(),
+        evaluations=step.evaluation,
+        seconds=time.perf_counter() - started,
+        stop=step.stop,
+        history=history,
+    )
+
+
+def _checked_inputs(content: Tensor | None, styles: Sequence[Tensor], init: Tensor | None, config: Config) -> Inputs:
+    names = short_names(config.style.images)
+    if len(styles) != len(names):
+        raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
+    pictures = {"content": content, "init": init, **{f"style {n}": s for n, s in zip(names, styles, strict=True)}}
+    for name, picture in pictures.items():
+        if picture is not None:
+            _check_picture(name, picture)
+    if content is None and (config.loss.content_weight > 0 or config.init.kind in ("content", "mix")):
+        raise ConfigError("content is None while loss.content_weight > 0 or the start is made from it")
+    if init is None and config.init.kind == "file":
+        raise ConfigError("init is None while init.kind=file")
+    used = zip(names, styles, used_styles(config), strict=True)
+    kept = {name: style.detach() for name, style, needed in used if needed}
+    content, init = (None if picture is None else picture.detach() for picture in (content, init))
+    return Inputs(content, kept, init)
+
+
+def _check_picture(name: str, picture: Tensor) -> None:
+    expected = "a float32 tensor (1, 3, H, W) with values in [0, 1], as nst_lab.load_image gives"
+    if not isinstance(picture, Tensor):
+        raise ConfigError(f"{name} is a {type(picture).__name__}, expected {expected}")
+    if picture.dtype != torch.float32 or picture.dim() != 4 or picture.shape[:2] != (1, 3):
+        raise ConfigError(f"{name} is {picture.dtype} {tuple(picture.shape)}, expected {expected}")
+    if not (picture.min() >= 0 and picture.max() <= 1):
+        raise ConfigError(f"{name} has values from {picture.min():g} to {picture.max():g}, expected {expected}")
+
+
+class Synthesis:
+    """One run: the coarse-to-fine schedule of `config`; iterating yields one `Step` per closure evaluation.
+
+    Every scale starts from the result of the one before, with a fresh optimiser unless Adam's state is carried over;
+    evaluations that a scale saves by converging are left to the following ones.
+
+    Args:
+        inputs: the pictures.
+        config: a filled configuration.
+        network: shared between runs; by default built for this one.
+        memory: remembers the targets of that network for other runs.
+    """
+
+    def __init__(self, inputs: Inputs, config: Config, network: VGG19 | None = None, *, memory: Memory | None = None):
+        self.inputs, self.config, self.memory = inputs, config, memory
+        self.device = resolve_device(config.device)
+        self.network = (network or _own_network(config)).to(self.device).requires_grad_(False)
+        self.scales = schedule(config)
+        self.random = torch.Generator().manual_seed(config.seed)
+        self.optimisation: Optimisation | None = None
+
+    def __iter__(self) -> Iterator[Step]:
+        with numerics(self.config.threads, self.config.precision == "tf32"):
+            if self.optimisation is None:
+                self.optimisation = self._optimisation(0)
+            while True:
+                final = self.optimisation.scale == len(self.scales) - 1
+                for step in self.optimisation:
+                    diverged = step.stop is not None and step.stop.reason == "not_finite"
+                    yield replace(step, last=step.stop is not None and (final or diverged))
+                    if diverged:
+                        return
+                if final:
+                    return
+                self.optimisation = self._optimisation(self.optimisation.scale + 1, self.optimisation)
+
+    def _optimisation(self, scale: int, before: Optimisation | None = None) -> Optimisation:
+        """The optimisation of one scale, from the result of the one before."""
+        config = self.config
+        content, styles, size = at_scale(self.inputs, config, self.scales[scale].factor)
+        if before is None:
+            start = _start(self.inputs, config, size, self.random)
+        else:
+            start = resize(before.picture, *size, clip=config.optimizer.bounds == "clip")
+        used = before.evaluation if before else 0
+        optimisation = Optimisation(
+            self._objective(content, styles),
+            start.to(self.device),
+            config.optimizer,
+            split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
+            used=used,
+            scale=scale,
+        )
+        if before and config.optimizer.carry_state and config.optimizer.name == "adam":
+            optimisation.optimizer.load_state_dict(resize_moments(before.optimizer.state_dict(), *size))
+        return optimisation
+
+    def _objective(self, content: Tensor | None, styles: dict[str, Tensor]) -> Objective:
+        content = None if content is None else content.to(self.device)
+        styles = {name: style.to(self.device) for name, style in styles.items()}
+        return Objective(self.network, content, styles, self.config, self.memory)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the steps to come depend on, between two steps; tensors and plain values."""
+        return {
+            "scale": self.optimisation.scale,
+            "random": self.random.get_state(),
+            "optimisation": self.optimisation.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken; the steps that follow are the same to the last bit."""
+        with numerics(self.config.threads, self.config.precision == "tf32"):
+            content, styles, size = at_scale(self.inputs, self.config, self.scales[state["scale"]].factor)
+            blank = torch.zeros(1, 3, *size, device=self.device)
+            objective, options = self._objective(content, styles), self.config.optimizer
+            self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"])
+        self.optimisation.load_state_dict(state["optimisation"])
+        self.random.set_state(state["random"])
+
+
+def _own_network(config: Config) -> VGG19:
+    model = config.model
+    weights = prepare_weights(model.weights, model.seed, model.normalized, model.means)
+    return build_network(model, weights, needed_taps(config), config.precision)
+
+
+def schedule(config: Config) -> list[Scale]:
+    """The scales of a run; a budget smaller than their number leaves out the coarsest."""
+    return (config.scales or [Scale(factor=1.0, share=1.0)])[-config.optimizer.evaluations :]
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    kind, _, index = name.partition(":")
+    if not available.get(kind) or (index and int(index) >= torch.cuda.device_count()):
+        present = [kind for kind, there in available.items() if there]
+        raise ConfigError(f"device={name}: not available on this machine; available: auto, {', '.join(present)}")
+    return torch.device(name)
+
+
+Size = tuple[int, int]  # height, width
+
+
+def sizes_at(
+    content: Size | None, styles: dict[str, Size], init: Size | None, config: Config, factor: float = 1.0
+) -> tuple[Size, dict[str, Size]]:
+    """Sizes of the result and of the styles at `factor` of the configured size, from those of the pictures given.
+
+    The result takes the content's aspect, or the first style's where there is no content.
+
+    Raises:
+        ConfigError: one of them is too small for the deepest tap.
+    """
+
+    def scaled(original: Size, size: int, enlarge: bool = True) -> Size:
+        wanted = target_size(*original, max(1, round(size * factor)), config.size_rule)
+        larger = wanted[0] >= original[0] and wanted[1] >= original[1]
+        return original if larger and not enlarge else wanted
+
+    style = config.style
+    result = scaled(content or next(iter(styles.values()), init), config.size)
+    styled = {name: scaled(own, style.size or config.size, style.upscale) for name, own in styles.items()}
+    _check_deepest_tap({"the result": result} | styled, config)
+    return result, styled
+
+
+def at_scale(inputs: Inputs, config: Config, factor: float) -> tuple[Tensor | None, dict[str, Tensor], Size]:
+    """Content, styles and the result's height and width at `factor` of the configured size."""
+    content, init = (None if image is None else tuple(image.shape[-2:]) for image in (inputs.content, inputs.init))
+    originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()}
+    size, styled = sizes_at(content, originals, init, config, factor)
+    styles = {name: resize(own, *styled[name], resampling=config.resampling) for name, own in inputs.styles.items()}
+    picture = None if content is None else resize(inputs.content, *size, resampling=config.resampling)
+    return picture, styles, size
+
+
+def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
+    layers = layers_up_to(needed_taps(config))
+    if not layers:
+        return
+    needed = max(layer.stride for layer in layers)
+    if config.model.padding == "reflect":  # a convolution then needs a second position to reflect
+        needed = max(needed, *(2 * layer.stride for layer in layers if layer.kind == "conv"))
+    for name, (height, width) in sizes.items():
+        if min(height, width) < needed:
+            raise ConfigError(
+                f"size={config.size}: {name} becomes {width}x{height} pixels at the coarsest scale, but "
+                f"{layers[-1].name} needs at least {needed} on each side; choose a larger size or shallower layers"
+            )
+
+
+def _start(inputs: Inputs, config: Config, size: Size, random: torch.Generator) -> Tensor:
+    style = next(iter(inputs.styles.values()), None)
+    return initial_image(
+        config.init,
+        random,
+        *size,
+        content=inputs.content,
+        style=style,
+        file=inputs.init,
+        input_mean=config.model.mean,
+        resampling=config.resampling,
+    )
+
+
+def split_budget(evaluations: int, scales: Sequence[Scale]) -> list[int]:
+    """Evaluations of each scale: its share of what the ones before it leave, one at least for every scale."""
+    budgets: list[int] = []
+    for index, scale in enumerate(scales):
+        left = evaluations - sum(budgets)
+        share = round(left * scale.share / sum(later.share for later in scales[index:]))
+        budgets.append(max(1, min(share, left - (len(scales) - index - 1))))
+    return budgets

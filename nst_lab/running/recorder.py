@@ -1,0 +1,183 @@
+"""What a run leaves behind while it runs: `Step` -> TensorBoard, `metrics.jsonl`, pictures of the progress.
+
+A recorder only reads: no setting of it changes a bit of the result.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from torch import Tensor
+from torch.utils.tensorboard import summary
+
+from nst_lab.config.composition import flat, to_settings
+from nst_lab.config.schema import Config
+from nst_lab.images import catalog
+from nst_lab.images.pictures import to_bytes
+from nst_lab.optimisation.optimize import Step
+from nst_lab.optimisation.synthesis import Inputs, at_scale
+from nst_lab.running import events, runs
+from nst_lab.running.claims import Claim
+
+METRICS = "metrics.jsonl"
+
+
+class Recorder:
+    """Writes the streams of one run folder, appending to what is there; a context manager.
+
+    Args:
+        folder: an existing run folder.
+        config: its filled configuration.
+        inputs: content and styles, shown once, at the size at which the network sees them.
+        seconds: what a run that is resumed has taken already.
+    """
+
+    def __init__(self, folder: Path, config: Config, inputs: Inputs, seconds: float = 0.0):
+        self.every = config.log.every
+        self.pictures = picture_schedule(config.optimizer.evaluations, config.log.images)
+        self.previous = time.perf_counter()
+        self.started = self.previous - seconds
+        resumed = (folder / METRICS).exists()
+        self.metrics = (folder / METRICS).open("ab", buffering=0)  # unbuffered: a killed process leaves whole lines
+        self.board = events.EventFile(folder)
+        if not resumed:
+            self._describe(config, inputs)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.metrics.close()
+        self.board.close()
+
+    def _describe(self, config: Config, inputs: Inputs) -> None:
+        images = [config.content.image, *config.style.images, config.init.image]
+        credits = "\n".join(f"- {catalog.credit(image)}" for image in images if image)
+        settings = OmegaConf.to_yaml(OmegaConf.create(to_settings(config)))
+        content, styles, _ = at_scale(inputs, config, 1.0)
+        sources = {f"source/style/{name}": style for name, style in styles.items()}
+        if content is not None:
+            sources["source/content"] = content
+        start = hparams_pb(_hyperparameters(config), trial_id=self.board.path.parent.name)
+        texts = [summary.text("config", f"```yaml\n{settings}```"), summary.text("credits", credits)]
+        self.board.add([start, *texts, *(_image(tag, picture) for tag, picture in sources.items())])
+
+    def record(self, step: Step) -> None:
+        """Log one evaluation if its turn has come; the first and the last one always have."""
+        now = time.perf_counter()
+        seconds, self.previous = now - self.previous, now
+        if step.last or step.evaluation == 1 or step.evaluation % self.every == 0:
+            self._scalars(step, seconds)
+        if step.last or step.evaluation in self.pictures:
+            shown = step.picture if step.last else step.image  # the last picture is the result, as saved
+            self.board.add([_image("result/picture", shown)], step.evaluation)
+
+    def _scalars(self, step: Step, seconds: float) -> None:
+        losses = step.losses.to_floats()
+        line = {
+            "evaluation": step.evaluation,
+            "seconds": round(self.seconds, 4),
+            **losses,
+            "gradient_norm": step.gradient_norm.item(),
+            "accepted": step.accepted,
+            "scale": step.scale,
+            "size": list(step.image.shape[-2:]),
+        }
+        self.metrics.write(json.dumps(finite_or_none(line), allow_nan=False).encode() + b"\n")
+        scalars = {f"loss/{name}": losses[name] for name in ("total", "content", "style", "tv")} | losses["terms"]
+        scalars["gradient/norm"] = line["gradient_norm"]
+        scalars["cost/seconds_per_evaluation"] = seconds
+        scalars["cost/peak_memory_mib"] = peak_memory(step.image.device) / 2**20
+        self.board.add([summary.scalar(tag, value) for tag, value in scalars.items()], step.evaluation)
+
+    def finish(self, evaluation: int, distances: dict[str, float | None]) -> None:
+        """The end of a completed run: its distances and cost, for the table of hyperparameters."""
+        values = {f"distance/{name}": value for name, value in distances.items() if value is not None}
+        values["cost/seconds"] = self.seconds
+        scalars = [summary.scalar(tag, value) for tag, value in values.items()]
+        _, _, session_end = summary.hparams({}, {})
+        self.board.add([*scalars, session_end], evaluation)
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken up to its last evaluation."""
+        return self.previous - self.started
+
+    def sizes(self) -> dict[str, int]:
+        """The length of every stream of the folder, all of it on the disk: where a resumed run goes on."""
+        os.fsync(self.metrics.fileno())
+        self.board.sync()
+        folder = self.board.path.parent
+        return {path.name: path.stat().st_size for path in streams(folder)}
+
+
+def streams(folder: Path) -> list[Path]:
+    """The streams of a run folder."""
+    return [path for path in (folder / METRICS, *folder.glob(events.PATTERN)) if path.exists()]
+
+
+def rewind(claim: Claim, sizes: dict[str, int]) -> None:
+    """Cut the streams back to `sizes` and remove the others, so that no curve is drawn twice.
+
+    They are cut as copies: a process that was taken for dead may still hold the old files open.
+    """
+    for path in streams(claim.folder):
+        if path.name in sizes:
+            temporary = path.with_name(f".{path.name}.partial")
+            temporary.write_bytes(path.read_bytes()[: sizes[path.name]])
+            claim.replace(temporary, path.name)
+        else:
+            path.unlink()
+
+
+def _hyperparameters(config: Config) -> dict[str, str | float | bool]:
+    """Every setting of the picture by its dotted key, as TensorBoard takes them."""
+    settings = flat(runs.picture_settings(config))
+    return {key: hyperparameter(value) for key, value in settings.items()}
+
+
+def hyperparameter(value: Any) -> str | float | bool:
+    """A setting as TensorBoard takes it: a number, a truth value, or text."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, list):
+        return ", ".join(str(hyperparameter(item)) for item in value)
+    return "null" if value is None else str(value)
+
+
+def _image(tag: str, picture: Tensor) -> Summary:
+    return summary.image(tag, to_bytes(picture), dataformats="CHW")
+
+
+def finite_or_none(value: Any) -> Any:
+    """The same structure with null for every number that is not finite: JSON has no word for those."""
+    if isinstance(value, dict):
+        return {key: finite_or_none(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def picture_schedule(evaluations: int, count: int) -> set[int]:
+    """At most `count` evaluations at which to keep a picture, spread geometrically from the first to the last.
+
+    Most of a picture's change happens early, so even steps would show the same picture again and again.
+    """
+    if count == 0:
+        return set()
+    return {round(evaluations ** (index / max(1, count - 1))) for index in range(count)}
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes at the peak so far: of the device where it is CUDA, else of the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

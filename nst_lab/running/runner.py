@@ -1,0 +1,249 @@
+"""One run from configuration to folder: claim, load or resume, optimise, record, and the result whatever the end."""
+
+import json
+import platform
+import subprocess
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_lab.config.checks import check_config
+from nst_lab.config.schema import Config
+from nst_lab.errors import UserError
+from nst_lab.images import catalog
+from nst_lab.images.pictures import load_image, save_image
+from nst_lab.metrics import METRICS_VERSION, distances_of_run
+from nst_lab.optimisation.optimize import Step
+from nst_lab.optimisation.synthesis import Synthesis, resolve_device
+from nst_lab.running import checkpoint, claims, runs
+from nst_lab.running.checkpoint import Checkpoints
+from nst_lab.running.claims import Claim, ClaimLostError, Watch
+from nst_lab.running.inputs import load_inputs
+from nst_lab.running.interruption import Deferral
+from nst_lab.running.networks import shared_network
+from nst_lab.running.progress import ProgressLine
+from nst_lab.running.recorder import Recorder, finite_or_none, peak_memory, rewind
+
+PACKAGES = ("nst_lab", "torch", "torchvision", "pillow", "hydra-core", "tensorboard")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: its path and manifest. `image()` reads the picture."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    def image(self) -> Tensor:
+        """The result (1, 3, H, W) in [0, 1], as saved."""
+        return load_image(self.folder / runs.RESULT)
+
+
+class RunError(UserError):
+    """A run ended without a finite result; the message names the quantity and the evaluation."""
+
+
+def run(
+    config: Config, *, overrides: Sequence[str] = (), label: str | None = None, launch: str = "", wait: bool = True
+) -> Run:
+    """Run `config` into its folder; a run already completed there is returned as it is (unless `force`).
+
+    A run that was interrupted or killed goes on from its checkpoint, and ends in the same picture and curves as one
+    that was not. A run that another process is making is waited for.
+
+    Args:
+        config: a filled configuration (`nst_lab.compose`).
+        overrides: what it was composed from, for the manifest.
+        label: how to call it on the terminal; by default the name of its folder.
+        launch: the sweep that the run belongs to, for the manifest.
+        wait: for a run that another process holds; otherwise `HeldError` is raised.
+
+    Raises:
+        ConfigError: the device is not there, the folder cannot be written, or sizes and layers do not fit.
+        ImageError, WeightsError: an input cannot be read.
+        RunError: the losses ceased to be finite; the last finite picture is saved all the same.
+
+    Whatever is raised is also recorded in the manifest, with status `failed` or `interrupted`.
+    """
+    check_config(config)
+    resolve_device(config.device)
+    identity = runs.identify(config)
+    folder = runs.run_folder(config, identity)
+    if config.force or not runs.is_completed(folder, identity):
+        runs.create_folder(folder)
+        claim_folder = claims.acquire if wait else Claim
+        with claim_folder(folder, launch, Watch(config.runner.takeover_seconds)) as claim:
+            if config.force or not runs.is_completed(folder, identity):  # another process may have, meanwhile
+                _Attempt(config, identity, claim, overrides).make(label or folder.name)
+    return Run(folder, runs.read_manifest(folder))
+
+
+class _Attempt:
+    """One attempt at a run in its claimed folder; the manifest tells of it from beginning to end."""
+
+    def __init__(self, config: Config, identity: runs.Identity, claim: Claim, overrides: Sequence[str]):
+        self.config, self.identity, self.claim, self.folder = config, identity, claim, claim.folder
+        self.resumed = None if config.force else checkpoint.read(self.folder, identity.fingerprint)
+        earlier = runs.read_manifest(self.folder) or {}
+        attempt = {
+            "launch": claim.owner.launch,
+            "host": claim.owner.process.host,
+            "process": claim.owner.process.pid,
+            "start": _now(),
+            "after_evaluation": self.resumed["evaluation"] if self.resumed else 0,
+        }
+        self.manifest = (
+            runs.opening(config, identity)
+            | _circumstances(config)
+            | {
+                "overrides": list(overrides),
+                "start": earlier.get("start", attempt["start"]) if self.resumed else attempt["start"],
+                "attempts": [*earlier.get("attempts", []), attempt],
+            }
+        )
+
+    def make(self, label: str) -> None:
+        """The run, and its manifest whatever happens."""
+        self._clear()
+        self._tell("running")
+        try:
+            self._execute(label)
+        except ClaimLostError:
+            raise  # the folder is no longer this process's to write into
+        except BaseException as error:
+            if self.manifest["status"] != "completed":
+                self._tell_end(error)
+            raise
+
+    def _clear(self) -> None:
+        """Remove what an earlier attempt left and this one does not go on with."""
+        for remains in self.folder.glob(".*.partial*"):  # of a process that was killed while it wrote
+            remains.unlink()
+        rewind(self.claim, self.resumed["streams"] if self.resumed else {})
+        if not self.resumed:
+            for name in (runs.RESULT, checkpoint.NAME):
+                (self.folder / name).unlink(missing_ok=True)
+
+    def _tell(self, status: str, **more: Any) -> None:
+        self.manifest |= {"status": status, **more}
+        runs.write_manifest(self.claim, self.manifest)
+
+    def _tell_end(self, error: BaseException) -> None:
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        message = "interrupted" if interrupted else str(error) or type(error).__name__
+        more = {"error": message, "end": _now()}
+        if not isinstance(error, UserError) and not interrupted:
+            more["traceback"] = "".join(traceback.format_exception(error))
+        with suppress(OSError):  # where the manifest cannot be written, the error itself matters more
+            self._tell("interrupted" if interrupted else "failed", **more)
+
+    def _execute(self, label: str) -> None:
+        config = self.config
+        inputs = load_inputs(config)
+        network, memory, unscaled_filters = shared_network(config, self.identity.hashes)
+        self.manifest["unscaled_filters"] = unscaled_filters
+        synthesis = Synthesis(inputs, config, network, memory=memory)
+        if self.resumed:
+            synthesis.load_state_dict(self.resumed["synthesis"])
+        seconds = self.resumed["seconds"] if self.resumed else 0.0
+        with (
+            Recorder(self.folder, config, inputs, seconds) as recorder,
+            ProgressLine(label, config.optimizer.evaluations) as line,
+            Deferral() as interruption,
+        ):
+            step = self._optimise(synthesis, recorder, line, interruption)
+            if step.stop.reason == "not_finite":
+                raise RunError(step.stop.detail)
+            if config.log.distances:
+                measured = distances_of_run(
+                    self.folder / runs.RESULT, inputs.content, inputs.styles, resampling=config.resampling
+                )
+                self.manifest |= {"distances": measured, "metrics_version": METRICS_VERSION}
+            recorder.finish(step.evaluation, self.manifest.get("distances", {}))
+            self._tell("completed", end=_now())
+            (self.folder / checkpoint.NAME).unlink(missing_ok=True)
+
+    def _optimise(self, synthesis: Synthesis, recorder: Recorder, line: ProgressLine, interruption: Deferral) -> Step:
+        """All steps that are left; an interruption ends them after a checkpoint."""
+        checkpoints = Checkpoints(self.claim, self.identity.fingerprint, self.config.log.checkpoint_seconds)
+        step: Step | None = None
+        try:
+            for step in synthesis:
+                recorder.record(step)
+                line.update(step)
+                if not step.last and (interruption.asked or checkpoints.due()):
+                    checkpoints.write(
+                        lambda evaluation=step.evaluation: {
+                            "evaluation": evaluation,
+                            "seconds": recorder.seconds,
+                            "streams": recorder.sizes(),
+                            "synthesis": synthesis.state_dict(),
+                        }
+                    )
+                if not step.last and interruption.asked:
+                    raise KeyboardInterrupt
+        finally:
+            if step is not None:
+                self.manifest["seconds"] = round(recorder.seconds, 3)
+                self._save(step)
+        return step
+
+    def _save(self, step: Step) -> None:
+        """The picture of the last accepted step, whatever ended the run."""
+        result = step.result
+        self.manifest |= {
+            "evaluations": step.evaluation,
+            "stop_reason": step.stop.reason if step.last else "interrupted",
+            "stop_detail": step.stop.detail if step.last else f"interrupted after evaluation {step.evaluation}",
+            "losses": finite_or_none(result.losses.to_floats()) | {"evaluation": result.evaluation},
+            "size": list(result.image.shape[-2:]),
+            "peak_memory_bytes": peak_memory(step.image.device),
+        }
+        metadata = {
+            "Software": f"nst_lab {version('nst_lab')}",
+            "nst_lab fingerprint": self.manifest["fingerprint"],
+            "nst_lab settings": json.dumps(runs.picture_settings(self.config)),
+            "Copyright": "; ".join(self.manifest["credits"]),
+        }
+        temporary = self.folder / ".result.partial.png"
+        save_image(step.picture, temporary, metadata)
+        self.claim.replace(temporary, runs.RESULT)
+
+
+def _circumstances(config: Config) -> dict[str, Any]:
+    device = resolve_device(config.device)
+    images = [image for image in (config.content.image, *config.style.images, config.init.image) if image]
+    return {
+        "credits": [catalog.credit(image) for image in images],
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
+        "threads": config.threads or torch.get_num_threads(),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@lru_cache(maxsize=1)
+def _commit() -> str | None:
+    """The git commit of the checkout that this package runs from; None for an installed wheel."""
+    checkout = Path(str(resources.files("nst_lab"))).parent
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

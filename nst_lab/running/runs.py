@@ -1,0 +1,186 @@
+"""The run folder: what identifies a run, where it lies, its manifest. Nothing else creates or names one."""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from nst_lab.config.composition import flat, shipped_defaults, to_settings
+from nst_lab.config.schema import Config, Scale, used_styles
+from nst_lab.errors import ConfigError
+from nst_lab.images import catalog
+from nst_lab.network import weight_files
+from nst_lab.running.claims import Claim, Watch
+
+RESULT_VERSION = 1  # raise it when the same settings begin to give another picture
+
+MANIFEST = "manifest.json"
+RESULT = "result.png"
+LONGEST_NAME = 120  # of a folder, without the fingerprint
+
+# Keys about where and how a run is made, not about its picture.
+HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log", "runner", "convention_overrides")
+# Keys that a hash of their bytes, or the weights that follow from them, stand for.
+STOOD_FOR = {
+    "convention", "content.image", "style.images", "init.image", "model.weights", "model.means",
+    "layers.content_profile", "layers.style_profile", "style.profile",
+}  # fmt: skip
+# Keys younger than the fingerprints of runs that exist: left out at the value that changes nothing.
+NEUTRAL = {
+    "resampling": "bicubic", "style.upscale": True, "loss.w2_sqrt": "exact", "loss.w2_eps": 1e-4, "loss.tv_factor": 1,
+    "loss.tv_range": 1, "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The fingerprint of a run and the hashes of the inputs that went into it."""
+
+    fingerprint: str
+    hashes: dict[str, Any]
+
+
+def identify(config: Config) -> Identity:
+    """sha256 over `RESULT_VERSION`, the settings that determine the picture, and the bytes of images and weights."""
+    hashes = {
+        "content": _image_hash(config.content.image),
+        "styles": [
+            _image_hash(image) if used else None
+            for image, used in zip(config.style.images, used_styles(config), strict=True)
+        ],
+        "init": _image_hash(config.init.image) if config.init.kind == "file" else None,
+        "weights": weight_files.identity(config.model.weights),
+    }
+    if config.model.normalized and config.model.means:
+        hashes["means"] = weight_files.identity(config.model.means)
+    text = json.dumps([RESULT_VERSION, _determining(picture_settings(config)), hashes], sort_keys=True)
+    return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
+
+
+def picture_settings(config: Config) -> dict[str, Any]:
+    """The settings that a picture is made with, as nested dictionaries: all but the housekeeping."""
+    return {key: value for key, value in to_settings(config).items() if key not in HOUSEKEEPING}
+
+
+def _determining(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that the fingerprint is made of, by dotted key."""
+    return {key: value for key, value in flat(settings).items() if key not in STOOD_FOR and NEUTRAL.get(key) != value}
+
+
+def _image_hash(image: str | None) -> str | None:
+    return None if image is None else catalog.sha256(image)
+
+
+def run_folder(config: Config, identity: Identity) -> Path:
+    """`<out_dir>/<name>/<content>-<styles>-<convention>[-<what is unusual>…]-<12 digits of the fingerprint>`.
+
+    Unusual is what differs from the convention, and a size, budget or seed other than the shipped one: a pure function
+    of the settings, so that a run is called the same in every sweep.
+    """
+    content = catalog.short_names([config.content.image])[0] if config.content.image else "texture"
+    styles = "+".join(catalog.short_names(config.style.images)) if config.loss.style_weight > 0 else "reconstruction"
+    name = "-".join(part for part in map(_readable, (content, styles)) if part) + f"-{config.convention}"
+    for part in map(_readable, _unusual(config)):
+        if len(name) + len(part) < LONGEST_NAME:
+            name += f"-{part}"
+    return Path(config.out_dir) / config.name / f"{name}-{identity.fingerprint[:12]}"
+
+
+def _readable(text: str) -> str:
+    return re.sub(r"[^\w+.]+", "_", text)[:40].strip("._")
+
+
+def _unusual(config: Config) -> list[str]:
+    values = {key: attrgetter(key)(config) for key in (*config.convention_overrides, *shipped_defaults())}
+    return [_in_short(key, value) for key, value in values.items() if shipped_defaults().get(key, ()) != value]
+
+
+def _in_short(key: str, value: Any) -> str:
+    section, _, last = key.rpartition(".")
+    text = "+".join(map(_value_in_short, value if isinstance(value, list) else [value]))
+    if last in ("kind", "name", "statistic"):  # noise, adam, w2 say what they are
+        return text
+    if section == "layers":
+        return f"{last.replace('_weights', '_layer_weights')}_{text}" if "weights" in last else f"{last}_layers_{text}"
+    return f"{last}_{text}" if section in ("", "loss", "optimizer") else f"{section}_{last}_{text}"
+
+
+def _value_in_short(value: Any) -> str:
+    if isinstance(value, Scale):
+        value = value.factor
+    if isinstance(value, float):
+        return f"{value:g}".replace("e+0", "e").replace("e-0", "e-")
+    return Path(str(value).removeprefix("relu")).stem
+
+
+def state(folder: Path, identity: Identity, watch: Watch) -> str:
+    """What has become of a run.
+
+    `held` by a living process, `completed`, `failed`, `interrupted` (it wrote a checkpoint and left), `killed` (it left
+    without a word) or `new`.
+    """
+    if watch.judge(folder)[1] is not None:
+        return "held"
+    if is_completed(folder, identity):
+        return "completed"
+    status = (read_manifest(folder) or {}).get("status")
+    return {"failed": "failed", "interrupted": "interrupted", "running": "killed"}.get(status, "new")
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a run folder; None where there is none or it cannot be read."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def write_manifest(claim: Claim, manifest: dict[str, Any]) -> None:
+    """Replace the manifest of a claimed folder in one step, so that a reader never sees half of one."""
+    temporary = claim.folder / ".manifest.partial.json"
+    temporary.write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n")
+    claim.replace(temporary, MANIFEST)
+
+
+def is_completed(folder: Path, identity: Identity) -> bool:
+    """Whether `folder` holds the finished run of exactly these settings and inputs."""
+    manifest = read_manifest(folder)
+    return (
+        manifest is not None
+        and manifest.get("status") == "completed"
+        and manifest.get("fingerprint") == identity.fingerprint
+        and (folder / RESULT).is_file()
+    )
+
+
+def opening(config: Config, identity: Identity) -> dict[str, Any]:
+    """What a manifest says from the beginning: the filled configuration, and what identifies the run."""
+    settings = to_settings(config)
+    convention_overrides = settings.pop("convention_overrides")
+    return {
+        "status": "running",
+        "fingerprint": identity.fingerprint,
+        "result_version": RESULT_VERSION,
+        "config": settings,
+        "convention_overrides": convention_overrides,
+        "hashes": identity.hashes,
+    }
+
+
+def create_folder(folder: Path) -> None:
+    """Create a run folder if it is not there.
+
+    Raises:
+        ConfigError: it cannot be created or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"out_dir: {folder} cannot be written ({error.strerror})") from error
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"out_dir: {folder} cannot be written (no permission)")

@@ -1,0 +1,1 @@
+"""`nst-search`: settings searched for the lowest distance within bounds on others."""

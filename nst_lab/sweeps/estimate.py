@@ -1,0 +1,100 @@
+"""What a plan will cost, before it runs: evaluations, time at a speed measured here and now, memory and disk."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+from rich.table import Table
+
+from nst_lab.config.schema import Config
+from nst_lab.losses.objective import needed_taps
+from nst_lab.network.architecture import IMAGENET_INPUT, layers_up_to
+from nst_lab.network.vgg import VGG19
+from nst_lab.network.weights import load_weights
+from nst_lab.optimisation.synthesis import resolve_device, schedule, split_budget
+from nst_lab.running.inputs import sizes_from_headers
+from nst_lab.sweeps.sweep import Planned, count_states, label, print_table, swept_keys
+
+PROBE_TAP, PROBE_SIZE = "relu4_1", 128  # large enough for the convolutions to dominate, small enough to take a moment
+PROCESS_BYTES = 936 * 2**20  # Python, torch, TensorBoard, the weights and their buffers; measured on Linux
+WORKSPACE = 1.67  # peak memory over the activations kept for the backward pass; measured at 256 and 512 px
+FLOAT_BYTES = 4
+
+
+def convolution_flops(taps: Sequence[str], height: int, width: int) -> float:
+    """Floating-point operations of one evaluation: forward, and backward to the picture (the weights are frozen)."""
+    total, inputs = 0.0, 3
+    for layer in layers_up_to(taps):
+        if layer.kind == "conv":
+            total += 2 * 9 * inputs * layer.channels * (height // layer.stride) * (width // layer.stride)
+            inputs = layer.channels
+    return 2 * total
+
+
+def memory_bytes(config: Config, height: int, width: int) -> int:
+    """Peak memory of a whole process at this size: activations, L-BFGS history, and what every process takes."""
+    kept = [layer for layer in layers_up_to(needed_taps(config)) if layer.kind != "relu"]  # ReLUs work in place
+    activations = sum(layer.channels * (height // layer.stride) * (width // layer.stride) for layer in kept)
+    pictures = 2 * config.optimizer.history if config.optimizer.name.startswith("lbfgs") else 4
+    return round(PROCESS_BYTES + FLOAT_BYTES * (WORKSPACE * activations + pictures * 3 * height * width))
+
+
+def measured_speed(device: torch.device) -> float:
+    """Floating-point operations per second of a small VGG-19 on this machine, now."""
+    kernels = load_weights("random").kernels
+    network = VGG19(
+        kernels, [PROBE_TAP], pooling="avg", padding="zeros", padding_first="zeros",
+        mean=IMAGENET_INPUT.mean, std=IMAGENET_INPUT.std,
+    ).to(device)  # fmt: skip
+    picture = torch.rand(1, 3, PROBE_SIZE, PROBE_SIZE, device=device, requires_grad=True)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        network(picture)[PROBE_TAP].sum().backward()
+        picture.grad.sum().item()  # waits for the device
+        seconds.append(time.perf_counter() - started)
+    return convolution_flops([PROBE_TAP], PROBE_SIZE, PROBE_SIZE) / min(seconds)
+
+
+def seconds(config: Config, speed: float) -> float:
+    """Expected duration of one run at `speed` operations per second."""
+    scales = schedule(config)
+    budgets = split_budget(config.optimizer.evaluations, scales)
+    sizes = [sizes_from_headers(config, scale.factor)[0] for scale in scales]
+    flops = (n * convolution_flops(needed_taps(config), *size) for n, size in zip(budgets, sizes, strict=True))
+    return sum(flops) / speed
+
+
+def print_estimate(planned: Sequence[Planned]) -> None:
+    """The table of `dry_run=true`: every cell with its state, and what the new ones will take."""
+    keys = swept_keys([item.cell for item in planned])
+    speed = measured_speed(resolve_device(planned[0].cell.config.device))
+    table = Table("run", "state", "size", "evaluations", "time", "memory", box=None, pad_edge=False)
+    totals = {"evaluations": 0, "seconds": 0.0, "disk": 0}
+    for item in planned:
+        config = item.cell.config
+        height, width = sizes_from_headers(config)[0]
+        duration = seconds(config, speed)
+        table.add_row(
+            label(item.cell.overrides, keys) or item.folder.name,
+            item.state,
+            f"{width}x{height}",
+            str(config.optimizer.evaluations),
+            f"{duration:.0f} s",
+            f"{memory_bytes(config, height, width) / 2**30:.2f} GiB",
+        )
+        if not item.completed:
+            totals["evaluations"] += config.optimizer.evaluations
+            totals["seconds"] += duration
+            totals["disk"] += _disk_bytes(config, height, width)
+    print_table(table)
+    print(
+        f"{count_states(planned)}; to do: {totals['evaluations']} evaluations, about "
+        f"{totals['seconds'] / 60:.1f} minutes, {totals['disk'] / 2**20:.0f} MiB on disk"
+    )
+
+
+def _disk_bytes(config: Config, height: int, width: int) -> int:
+    """PNG pictures take about two bytes per pixel; a logged evaluation about 2 kB in both streams together."""
+    pictures = 1 + config.log.images + 1 + len(config.style.images)
+    return 2 * pictures * height * width + 2000 * config.optimizer.evaluations // config.log.every

@@ -1,0 +1,155 @@
+"""The jobs of Hydra's launchers, and what has to be known of each launcher to start them well."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+
+from nst_lab.config.composition import Composer, finish
+from nst_lab.config.schema import Config
+from nst_lab.errors import ConfigError
+from nst_lab.running.claims import ClaimLostError, HeldError
+from nst_lab.running.interruption import Farewell
+from nst_lab.sweeps.sweep import label
+
+IN_THIS_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
+SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher."
+EXTRAS = {"hydra_joblib_launcher": "processes", "hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
+INTERRUPTED = "interrupted"  # a file among the records: what has not begun yet is not to begin
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One command line's sweep, as its workers know it, wherever they run."""
+
+    name: str  # in the claims and manifests of its runs
+    keys: Sequence[str]  # swept, for labels
+    total: int
+    directory: str  # that relative paths refer to
+    environment: Mapping[str, str]  # where the pictures are
+    records: str  # the folder in which the launch is recorded
+    threads: int | None = None  # of each worker
+
+    def label(self, index: int, overrides: Sequence[str]) -> str | None:
+        """How a run is called on the terminal; None for a run alone, which goes by its folder."""
+        return f"[{index + 1}/{self.total}] {label(overrides, self.keys)}" if self.total > 1 else None
+
+
+def check_installed(master: DictConfig) -> None:
+    """Raise `ConfigError` with the command that installs it if the chosen launcher is not there."""
+    package = master.hydra.launcher._target_.rpartition(".")[0].rpartition(".")[0]
+    extra = EXTRAS.get(package.rpartition(".")[2])
+    if extra and not _there(package):
+        choice = master.hydra.runtime.choices["hydra/launcher"]
+        raise ConfigError(f"hydra/launcher={choice}: not installed; pip install 'nst_lab[{extra}]'")
+
+
+def _there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of the parent: no plugin of Hydra is installed at all
+        return False
+
+
+def shares(launcher: DictConfig) -> tuple[int | None, int | None]:
+    """Threads of each worker, so that those of one machine share its cores; how many to start at once, if it matters.
+
+    None where the launcher's own system sees to it, or is not known here.
+    """
+    if launcher._target_ == JOBLIB:
+        import joblib
+
+        return max(1, joblib.cpu_count() // joblib.effective_n_jobs(launcher.n_jobs)), None
+    if launcher._target_ == RAY:
+        return max(1, int(launcher.ray.remote.get("num_cpus", 1))), None
+    if launcher._target_.startswith(SUBMITIT):
+        threads = launcher.get("cpus_per_task") or 1
+        local = launcher._target_.endswith("LocalLauncher")
+        return threads, max(1, (os.cpu_count() or 1) // threads) if local else None
+    return None, None
+
+
+def spread(
+    composer: Composer,
+    master: DictConfig,
+    launch: Launch,
+    jobs: Sequence[Sequence[str]],
+    done: int,
+    workers: Callable[[], list[int]],
+) -> str | None:
+    """Run `jobs`, the overrides of cells, with the launcher that `master` configures; the error of one that gave up.
+
+    `done` jobs came before; `workers` gives the processes on this machine that are at work, to which an interruption is
+    passed on.
+    """
+    context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
+    try:
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=partial(task, launch=launch), config=master
+        )
+    except Exception as error:  # whatever the constructor of a plugin does with what it was given
+        raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
+    if master.hydra.launcher._target_ == RAY:
+        _join_ray(master.hydra.launcher.ray.init)
+    if master.hydra.launcher.get("submitit_folder"):
+        print(f"the jobs write to {launch.records}/submitit")
+    size = master.hydra.sweeper.get("max_batch_size") or shares(master.hydra.launcher)[1] or len(jobs)
+    for start in range(0, len(jobs), size):
+        try:
+            with Farewell(Path(launch.records, INTERRUPTED).touch, workers):
+                launcher.launch(jobs[start : start + size], initial_job_idx=done + start)
+        except Exception as error:  # a lost worker, in the words of the plugin; manifests tell what became of runs
+            return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+    return None
+
+
+def _join_ray(settings: DictConfig) -> None:
+    """Start or join the cluster before the launcher would: Ray takes SIGTERM for itself when it does."""
+    import ray
+
+    if not ray.is_initialized():
+        try:
+            ray.init(**OmegaConf.to_container(settings, resolve=True))
+        except Exception as error:  # no cluster at that address, a setting that Ray does not know
+            raise ConfigError(f"hydra.launcher.ray.init: {' '.join(str(error).split())}") from error
+
+
+def task(composed: DictConfig, launch: Launch) -> None:
+    """One job of a Hydra launcher, in a process of its own. Importable, since launchers pickle it."""
+    if Path(launch.records, INTERRUPTED).exists():
+        return
+    os.chdir(launch.directory)
+    os.environ.update(launch.environment)
+    job = HydraConfig.get()
+    config = finish(composed)
+    config.threads = config.threads or launch.threads
+    attempt(config, tuple(job.overrides.task), launch, job.job.num)
+
+
+def attempt(config: Config, overrides: Sequence[str], launch: Launch, index: int) -> bool:
+    """Make one run and leave its status in the manifest; false if another process holds it, to which it is left.
+
+    Raises nothing but an interruption: one failed cell must not end the sweep, and the exit status comes from the
+    manifests.
+    """
+    from nst_lab.running.runner import run
+
+    name = launch.label(index, overrides)
+    try:
+        run(config, overrides=overrides, label=name, launch=launch.name, wait=False)
+    except (HeldError, ClaimLostError):
+        return False
+    except Exception as error:
+        print(f"{name or 'nst-lab'}: failed: {error}", file=sys.stderr)
+    return True

@@ -1,0 +1,179 @@
+"""A command line -> its cells, checked; what is completed, held or to be done; and the closing table."""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.types import RunMode
+from rich.console import Console
+from rich.table import Table
+
+from nst_lab.config import seed_runs
+from nst_lab.config.composition import Cell, Composer
+from nst_lab.errors import ConfigError
+from nst_lab.running import runs
+from nst_lab.running.claims import Watch
+
+# A picture of one's own takes the place of the declared sets that would only be overridden by it.
+OWN_PICTURE = {"content": "content.image", "style": "style.images"}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell with its identity and folder, and what had become of it when the sweep was planned (`runs.state`)."""
+
+    cell: Cell
+    identity: runs.Identity
+    folder: Path
+    state: str
+
+    @property
+    def completed(self) -> bool:
+        """Whether the very same settings and inputs were run before, and are not to be run again."""
+        return self.state == "completed" and not self.cell.config.force
+
+
+def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list[Cell]:
+    """The cells of a command line, every one composed and checked before any of them runs.
+
+    Swept keys (`key=a,b`, `key=range(5)`) multiply, the last one fastest. An experiment that declares a sweep of its
+    own (`hydra.sweeper.params`) is swept with or without -m, and a key given on the command line takes the place of the
+    declared one; several experiments (`experiment=a,b`) keep each its own.
+
+    Raises:
+        ConfigError: at the first cell that is wrong.
+    """
+    parsed = composer.parse(list(overrides))
+    hydra_own = hydras_own(overrides)
+    task = [o for o in parsed if o.input_line not in hydra_own]
+    experiments = [o for o in task if o.key_or_group == "experiment"]
+    choices = [line for o in experiments for line in _values(o)] or [None]
+    cells = []
+    for choice in choices:
+        fixed = [choice] if choice else []
+        rest = [o.input_line for o in task if o not in experiments]
+        declared = _declared_sweep(composer, [*hydra_own, *fixed], [o.key_or_group for o in task])
+        swept = [*declared, *(o.input_line for o in task if o.is_sweep_override() and o not in experiments)]
+        if swept and not (multirun or declared):
+            raise ConfigError(f"{swept[0]}: several values need a sweep (-m); a list is written key=[a,b]")
+        [batch] = BasicSweeper.split_arguments(composer.parse([*fixed, *declared, *rest]), max_batch_size=None)
+        for lines in map(seed_runs.expand, batch):
+            cells.append(Cell(tuple(lines), composer.cell([*hydra_own, *lines])))
+    if not cells:
+        raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
+    return cells
+
+
+def hydras_own(overrides: Sequence[str]) -> list[str]:
+    """The overrides that configure Hydra (its launcher, its folders) and not a run."""
+    return [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
+
+
+def _values(override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.input_line]
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def _declared_sweep(composer: Composer, overrides: list[str], given: list[str]) -> list[str]:
+    params = composer.load(overrides, RunMode.MULTIRUN).hydra.sweeper.get("params") or {}
+    if not isinstance(params, Mapping):
+        raise ConfigError(f"hydra.sweeper.params={params}: expected keys with the values to sweep")
+    taken = {key for key in params if key in given or OWN_PICTURE.get(key) in given}
+    return [f"{key}={value}" for key, value in params.items() if key not in taken]
+
+
+def plan(cells: Sequence[Cell], watch: Watch) -> list[Planned]:
+    """Identify every cell; cells that would make the same picture in the same folder are planned once."""
+    planned = {}
+    for cell in cells:
+        identity = runs.identify(cell.config)
+        folder = runs.run_folder(cell.config, identity)
+        if folder not in planned:
+            planned[folder] = Planned(cell, identity, folder, runs.state(folder, identity, watch))
+    return list(planned.values())
+
+
+def count_states(planned: Sequence[Planned]) -> str:
+    """How many runs are in which state: `2 new, 1 completed, 0 held, 1 interrupted`."""
+    counts = Counter(item.state for item in planned)
+    return ", ".join(f"{counts[state]} {state}" for state in dict.fromkeys(("new", "completed", "held", *counts)))
+
+
+def swept_keys(cells: Sequence[Cell]) -> list[str]:
+    """The override keys whose values differ between cells, in the order of the command line."""
+    return differing_keys([cell.overrides for cell in cells])
+
+
+def differing_keys(runs: Sequence[Sequence[str]]) -> list[str]:
+    """The keys whose values differ between the overrides of runs, or that some of them lack."""
+    values: dict[str, list[str]] = {}
+    for overrides in runs:
+        for key, value in split_overrides(overrides).items():
+            values.setdefault(key, []).append(value)
+    return [key for key, found in values.items() if len(set(found)) > 1 or len(found) < len(runs)]
+
+
+def split_overrides(overrides: Sequence[str]) -> dict[str, str]:
+    """Key -> value of overrides, as text; numbers in their shortest form (Hydra writes 1e6 as 1000000.0)."""
+    pairs = (line.partition("=")[::2] for line in overrides)
+    return {key.lstrip("+"): _shortest(value) for key, value in pairs}
+
+
+def _shortest(text: str) -> str:
+    try:
+        return f"{float(text):g}".replace("e+0", "e").replace("e-0", "e-")
+    except ValueError:
+        return text
+
+
+def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
+    """What tells a cell from the others: its values of the swept keys."""
+    values = split_overrides(overrides)
+    return ", ".join(f"{key}={values[key]}" for key in keys if key in values)
+
+
+def quoted(text: str) -> str:
+    """A text as a value of Hydra's grammar, in which a backslash is special only before a quote and at the end."""
+    escaped = re.sub(r"\\+(?='|$)", lambda slashes: 2 * slashes[0], text).replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def print_summary(planned: Sequence[Planned]) -> int:
+    """The closing table: what completed, at which distances; what failed and why. Returns the exit status."""
+    keys = swept_keys([item.cell for item in planned])
+    table = Table("run", "status", "evaluations", "content", "style", "seconds", box=None, pad_edge=False)
+    status = 0
+    for item in planned:
+        manifest = runs.read_manifest(item.folder) or {}
+        state = manifest.get("status", "not run")
+        earlier = " (earlier)" if item.completed else ""
+        if state != "completed":
+            status = 1
+        distances = manifest.get("distances") or {}
+        table.add_row(
+            label(item.cell.overrides, keys) or item.folder.name,
+            state + earlier,
+            str(manifest.get("evaluations", "")),
+            *("" if distances.get(key) is None else f"{distances[key]:.3f}" for key in ("content", "style")),
+            f"{manifest['seconds']:.0f}" if "seconds" in manifest else "",
+        )
+    print_table(table)
+    for item in planned:
+        manifest = runs.read_manifest(item.folder) or {}
+        if manifest.get("status") == "failed" and len(planned) > 1:
+            name = label(item.cell.overrides, keys) or item.folder.name
+            print(f"failed: {name}: {manifest['error']}", file=sys.stderr)
+    return status
+
+
+def print_table(table: Table) -> None:
+    """To the terminal at its width; in full where the output is piped."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 500
+    console.print(table)
