@@ -20,8 +20,19 @@ MOST_FITTED = 1000  # rows fitted to the terminal: rich takes most of a millisec
 class Parser(argparse.ArgumentParser):
     """Errors in one line, without the usage above them."""
 
+    interrupted = "interrupted"
+
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; {self.prog} --help says more")
+
+
+class RunsParser(Parser):
+    """Of a command that makes runs: options may stand between overrides; what is interrupted can be gone on with."""
+
+    interrupted = "interrupted; the same command goes on"
+
+    def parse_args(self, *arguments, **options) -> argparse.Namespace:
+        return self.parse_intermixed_args(*arguments, **options)
 
 
 def answer(parser: Parser, arguments: Sequence[str]) -> int:
@@ -38,7 +49,7 @@ def answer(parser: Parser, arguments: Sequence[str]) -> int:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        print(f"{parser.prog}: {parser.interrupted}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # … | head has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,12 +12,11 @@ from typing import NoReturn
 
 from rich.table import Table
 
+from nst_lab.command_line import RunsParser, answer
 from nst_lab.config.composition import Composer
-from nst_lab.errors import ConfigError, UserError
+from nst_lab.errors import ConfigError
 from nst_lab.figures.schema import figure_names, load_request, own_keys
 from nst_lab.sweeps import sweep
-
-INTERRUPTED = 130
 
 DESCRIPTION = """\
 Make a figure: run what it lacks, then lay it out as PNG and PDF with a caption. Without figure=… it lists the figures.
@@ -48,35 +47,23 @@ def main() -> NoReturn:
 
 def command(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit status."""
-    try:
-        options = _parser().parse_intermixed_args(list(arguments))
-        composer = Composer(options.config_dir)
-        name, own, extra = _sorted(options.overrides)
-        if name is None:
-            return _list(composer)
-        return _make(composer, name, own, extra)
-    except UserError as error:
-        print(f"nst-figure: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("nst-figure: interrupted; the same command goes on", file=sys.stderr)
-        return INTERRUPTED
+    return answer(_parser(), arguments)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line, without the usage above them."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; {self.prog} --help says more")
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> RunsParser:
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="nst-figure", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
+    parser = RunsParser(prog="nst-figure", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
     parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")
     parser.add_argument("--config-dir", metavar="FOLDER", help="a folder of yours; its figure/*.yaml are figures too")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="see below; or the word list")
+    parser.set_defaults(run=_figure)
     return parser
+
+
+def _figure(options: argparse.Namespace) -> int:
+    composer = Composer(options.config_dir)
+    name, own, extra = _sorted(options.overrides)
+    return _list(composer) if name is None else _make(composer, name, own, extra)
 
 
 def _sorted(overrides: Sequence[str]) -> tuple[str | None, list[str], list[str]]:

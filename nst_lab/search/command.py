@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
-from nst_lab.command_line import Parser, answer
+from nst_lab.command_line import RunsParser, answer
 from nst_lab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,16 +44,9 @@ def command(arguments: Sequence[str]) -> int:
     return answer(_parser(), arguments)
 
 
-class _Parser(Parser):
-    """Options may stand between the overrides."""
-
-    def parse_args(self, *arguments, **options) -> argparse.Namespace:
-        return self.parse_intermixed_args(*arguments, **options)
-
-
-def _parser() -> Parser:
+def _parser() -> RunsParser:
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="nst-search", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
+    parser = RunsParser(prog="nst-search", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
     parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")
     parser.add_argument("search", nargs="?", metavar="SEARCH", help="the name of a file in conf/search, or a path")
     parser.add_argument(
