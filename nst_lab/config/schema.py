@@ -94,7 +94,7 @@ class Layers:
 
 @dataclass
 class Loss:
-    """Factors and forms of the three terms; see `losses.py` for the formulas."""
+    """Factors and forms of the three terms; see `losses/` for the formulas."""
 
     content_weight: float | None = _at_least(0)
     style_weight: float | None = _at_least(0)

@@ -73,7 +73,7 @@ def _digest(picture: Tensor) -> bytes:
 class Objective(nn.Module):
     """L(x) = α Σ_l u_l C_l(x) + β S(x) + γ TV(x) with S blended from S_s(x) = Σ_l w_l E_{l,s}(x).
 
-    C_l is the content term (`losses.py`) and E_{l,s} the style term of layer l and style s (`style.py`), both times the
+    C_l is the content term (`terms.py`) and E_{l,s} the style term of layer l and style s (`style.py`), both times the
     convention's factor; TV is measured on x times `tv_range`, times its factor. With v_s the style's weight, S by
     `style.blend`:
 
