@@ -29,6 +29,14 @@ UNBOUNDED = (
 TINY = (*UNBOUNDED, "optimizer.evaluations=4")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file is run by one process, so that what its tests share is made once; the README's commands share nothing."""
+    for item in items:
+        if item.path.name != "test_readme.py":
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """A running headless Chromium: one that is installed, or Playwright's own."""
