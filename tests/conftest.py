@@ -29,12 +29,17 @@ UNBOUNDED = (
 TINY = (*UNBOUNDED, "optimizer.evaluations=4")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """A file is run by one process, so that what its tests share is made once; the README's commands share nothing."""
-    for item in items:
-        if item.path.name != "test_readme.py":
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return nodeid if file.endswith("test_readme.py") else file
+
+    return Scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
