@@ -77,7 +77,7 @@ def test_a_stopped_search_goes_on_with_the_run_under_way_and_comes_to_the_same_t
         assert process.returncode == -signal.SIGKILL
     else:
         assert process.returncode == 130
-        assert error.splitlines()[-1] == "nst-search: interrupted"
+        assert error.splitlines()[-1] == "nst-search: interrupted; the same command goes on"
     found = search(mine)
     assert [trial.status for trial in found.trials] == ["completed"] * 4
     under_way = runs.read_manifest(found.trials[2].folder)
