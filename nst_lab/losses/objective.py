@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nst_lab.config.schema import Config
 from nst_lab.images.catalog import short_names
-from nst_lab.losses.style import STATISTICS, Measured
+from nst_lab.losses.style import Measured, statistic
 from nst_lab.losses.terms import squared_error, total_variation
 from nst_lab.memory import Memory
 
@@ -104,9 +104,9 @@ class Objective(nn.Module):
         self.network = network
         self.memory = memory or Memory(0)
         self.blend = config.style.blend
-        self.statistic = STATISTICS[self.loss.statistic](self.loss)
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
         self.style_layers = active_layers(layers.style, layers.style_weights, self.loss.style_weight)
+        self.statistics = {layer: statistic(config, layer) for layer in self.style_layers}
         shares = style_shares(config.style.weights, self.blend) if self.style_layers else []
         names = short_names(config.style.images) if self.style_layers else []
         self.style_shares = {name: share for name, share in zip(names, shares, strict=True) if share > 0}
@@ -141,10 +141,10 @@ class Objective(nn.Module):
         }
 
     def _targets(self, measured: dict[str, Measured]) -> dict[str, Measured]:
-        return {layer: self.statistic.target(value) for layer, value in measured.items()}
+        return {layer: self.statistics[layer].target(value) for layer, value in measured.items()}
 
     def _measure(self, activations: dict[str, Tensor]) -> dict[str, Measured]:
-        return {layer: self.statistic.measure(activations[layer]) for layer in self.style_layers}
+        return {layer: self.statistics[layer].measure(activations[layer]) for layer in self.style_layers}
 
     def _blend(self, measured: dict[str, dict[str, Measured]], layer: str) -> Measured:
         parts = zip(*(measured[name][layer] for name in self.style_shares), strict=True)
@@ -186,7 +186,7 @@ class Objective(nn.Module):
         for name, share in self.style_shares.items():
             total = image.new_zeros(())
             for layer, weight in self.style_layers.items():
-                error = self.statistic.distance(measured[layer], self.style_targets[name][layer]).to(image)
+                error = self.statistics[layer].distance(measured[layer], self.style_targets[name][layer]).to(image)
                 terms[f"style/{name}/{layer}"] = self.loss.style_factor * error
                 total = total + weight * terms[f"style/{name}/{layer}"]
             per_style.append(share * total)

@@ -1,7 +1,7 @@
 """What of an activation is its style, and how far two styles are apart: Gram matrices, or Gaussians (Wasserstein-2).
 
-A statistic measures activations (B, C, H, W) into a tuple of tensors that may be averaged over several styles, makes a
-target of such a tuple once, and gives the distance of other measurements to that target.
+A statistic belongs to one layer. It measures activations (B, C, H, W) into a tuple of tensors that may be averaged over
+several styles, makes a target of such a tuple once, and gives the distance of other measurements to that target.
 """
 
 from typing import Protocol
@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nst_lab.config.schema import Loss
+from nst_lab.config.schema import Config, Loss
 from nst_lab.errors import ConfigError
 from nst_lab.losses.terms import gram_matrix, squared_error
 
@@ -118,3 +118,8 @@ def _trace(matrix: Tensor) -> Tensor:
 
 
 STATISTICS = {"gram": Gram, "w2": Wasserstein2}
+
+
+def statistic(config: Config, layer: str) -> Statistic:
+    """The style representation of one layer that a filled configuration names."""
+    return STATISTICS[config.loss.statistic](config.loss)
