@@ -57,6 +57,30 @@ def write(content: Mapping[str, Any], name: str = "mine.yaml") -> str:
     return name
 
 
+# Imports done, it says so and waits for the others: which of them is faster must not depend on the start.
+TOGETHER = """
+import sys, time
+from pathlib import Path
+from nst_lab.search.command import main
+import nst_lab.search.study
+Path(f"ready_{sys.argv.pop(1)}").touch()
+while len(list(Path().glob("ready_*"))) < int(sys.argv[1]):
+    time.sleep(0.01)
+del sys.argv[1]
+main()
+"""
+
+
+def start_together(folder: Path, count: int, *arguments: str) -> list[subprocess.Popen]:
+    """So many processes of `nst-search`, the first trials of which begin at the same time."""
+    commands = ([sys.executable, "-c", TOGETHER, str(index), str(count), *arguments] for index in range(count))
+    return [_started(command, folder) for command in commands]
+
+
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "nst_lab.search.command", *arguments]
+    return _started(command, folder)
+
+
+def _started(command: Sequence[str], folder: Path) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from searches import GREY, LONG, SEARCH, attempts, made, start, write
+from searches import GREY, LONG, SEARCH, attempts, made, start, start_together, write
 
 import nst_lab
 from nst_lab.errors import ConfigError
@@ -90,7 +90,7 @@ def test_a_stopped_search_goes_on_with_the_run_under_way_and_comes_to_the_same_t
 
 def test_processes_share_a_search_and_make_each_trial_once(here):
     mine = write(LONG | {"trials": 6})
-    processes = [start(here, mine) for _ in range(2)]
+    processes = start_together(here, 2, mine)
     printed = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], printed
     shares = [re.findall(r"^trial (\d+): ", out, re.M) for out, _ in printed]

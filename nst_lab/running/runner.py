@@ -5,7 +5,7 @@ import platform
 import subprocess
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -54,7 +54,13 @@ class RunError(UserError):
 
 
 def run(
-    config: Config, *, overrides: Sequence[str] = (), label: str | None = None, launch: str = "", wait: bool = True
+    config: Config,
+    *,
+    overrides: Sequence[str] = (),
+    label: str | None = None,
+    launch: str = "",
+    wait: bool = True,
+    claim: Claim | None = None,
 ) -> Run:
     """Run `config` into its folder; a run already completed there is returned as it is (unless `force`).
 
@@ -67,6 +73,7 @@ def run(
         label: how to call it on the terminal; by default the name of its folder.
         launch: the sweep that the run belongs to, for the manifest.
         wait: for a run that another process holds; otherwise `HeldError` is raised.
+        claim: the caller's own on the run's folder, if it holds one already and means to keep it.
 
     Raises:
         ConfigError: the device is not there, the folder cannot be written, or sizes and layers do not fit.
@@ -81,11 +88,14 @@ def run(
     folder = runs.run_folder(config, identity)
     if config.force or not runs.is_completed(folder, identity):
         runs.create_folder(folder)
-        claim_folder = claims.acquire if wait else Claim
-        with claim_folder(folder, launch, Watch(config.runner.takeover_seconds)) as claim:
+        with nullcontext(claim) if claim else _claimed(config, folder, launch, wait) as claim:
             if config.force or not runs.is_completed(folder, identity):  # another process may have, meanwhile
                 _Attempt(config, identity, claim, overrides).make(label or folder.name)
     return Run(folder, runs.read_manifest(folder))
+
+
+def _claimed(config: Config, folder: Path, launch: str, wait: bool) -> Claim:
+    return (claims.acquire if wait else Claim)(folder, launch, Watch(config.runner.takeover_seconds))
 
 
 class _Attempt:

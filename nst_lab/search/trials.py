@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError
 from nst_lab.metrics import METRICS_VERSION, distances_of_run
-from nst_lab.running.claims import POLL_SECONDS, ClaimLostError, HeldError
+from nst_lab.running import runs
+from nst_lab.running.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError
 from nst_lab.running.inputs import load_inputs
 from nst_lab.running.runner import Run, RunError, run
-from nst_lab.running.runs import RESULT
 from nst_lab.search.plan import Plan, read_plan
 from nst_lab.sweeps.summary import write_summary
 from nst_lab.sweeps.sweep import label
@@ -116,21 +116,29 @@ def _say_where_it_stands(plan: Plan, study: "Study") -> None:
 def _make(plan: Plan, study: "Study", trial: "Trial") -> bool:
     """Make one trial and tell what came of it; whether it failed. One that another process makes is left to it."""
     name = f"trial {trial.number}: {label(trial.overrides, list(plan.space))}"
-    try:
-        config = plan.config(trial.overrides)
-        done = run(config, overrides=[*plan.overrides, *trial.overrides], label=name, wait=False)
-        distances = _measured(plan, config, done)
-    except (HeldError, ClaimLostError):
-        return False
-    except Exception as error:  # whatever it is: the other trials go on
-        message = " ".join((str(error) or type(error).__name__).split())
-        told = study.tell_failed(trial, message)
-        if told:
-            print(f"{name}: failed: {message}", file=sys.stderr)
-        return told
-    if study.tell(trial, done.folder, distances):
-        print(f"{name}: {_verdict(plan, distances)}", flush=True)
+    with ExitStack() as held:  # until it is told, or another process would take it for left behind
+        try:
+            config = plan.config(trial.overrides)
+            claim = held.enter_context(_claimed(config, study))
+            done = run(config, overrides=[*plan.overrides, *trial.overrides], label=name, claim=claim)
+            distances = _measured(plan, config, done)
+        except (HeldError, ClaimLostError):
+            return False
+        except Exception as error:  # whatever it is: the other trials go on
+            message = " ".join((str(error) or type(error).__name__).split())
+            told = study.tell_failed(trial, message)
+            if told:
+                print(f"{name}: failed: {message}", file=sys.stderr)
+            return told
+        if study.tell(trial, done.folder, distances):
+            print(f"{name}: {_verdict(plan, distances)}", flush=True)
     return False
+
+
+def _claimed(config: Config, study: "Study") -> Claim:
+    folder = runs.run_folder(config, runs.identify(config))
+    runs.create_folder(folder)
+    return Claim(folder, "", study.watch)
 
 
 def _measured(plan: Plan, config: Config, done: Run) -> dict[str, float | None]:
@@ -138,7 +146,8 @@ def _measured(plan: Plan, config: Config, done: Run) -> dict[str, float | None]:
     distances = done.manifest.get("distances")
     if not distances or done.manifest.get("metrics_version") != METRICS_VERSION:
         inputs = load_inputs(config)
-        distances = distances_of_run(done.folder / RESULT, inputs.content, inputs.styles, resampling=config.resampling)
+        picture = done.folder / runs.RESULT
+        distances = distances_of_run(picture, inputs.content, inputs.styles, resampling=config.resampling)
     for name in plan.measured:
         if distances.get(name) is None or not isfinite(distances[name]):
             raise RunError(f"distance {name} is not defined: photograph and style do not differ in it")
