@@ -155,10 +155,14 @@ def test_bn_compares_means_and_standard_deviations() -> None:
     assert distance(built("bn"), style + 2, style).item() == pytest.approx(4)
     centred = style - style.mean((2, 3), keepdim=True)
     deviations = style.var((2, 3), correction=0).sqrt()
-    assert distance(built("bn"), 3 * centred, centred).item() == pytest.approx(4 * deviations.square().mean().item(), rel=1e-3)
+    assert distance(built("bn"), 3 * centred, centred).item() == pytest.approx(
+        4 * deviations.square().mean().item(), rel=1e-3
+    )
 
 
-def double_sum(kernel: Callable[[numpy.ndarray, numpy.ndarray], numpy.ndarray], picture: Tensor, style: Tensor) -> float:
+def double_sum(
+    kernel: Callable[[numpy.ndarray, numpy.ndarray], numpy.ndarray], picture: Tensor, style: Tensor
+) -> float:
     """mean k(f, f′) + mean k(s, s′) − 2 mean k(f, s) over all pairs of positions."""
     f, s = (value[0].flatten(1).T.numpy() for value in (picture, style))
     return sum(sign * kernel(a, b).mean() for sign, a, b in ((1, f, f), (1, s, s), (-2, f, s)))
@@ -222,7 +226,9 @@ def transport_cost(own: Tensor, wanted: Tensor) -> float:
 
 
 @pytest.mark.parametrize("width", [1, 3, 6, 7, 12])
-def test_with_one_filter_the_sliced_distance_is_wasserstein_but_for_what_no_picture_of_that_size_has(width: int) -> None:
+def test_with_one_filter_the_sliced_distance_is_wasserstein_but_for_what_no_picture_of_that_size_has(
+    width: int,
+) -> None:
     """Between two pictures of one size the difference of the distances is exact."""
     style, pictures = features(9, 1, 1, 6), [features(seed, 1, 1, width) for seed in range(2)]
     found = [distance(built("swd"), picture, style).item() for picture in pictures]
@@ -315,7 +321,10 @@ def test_draws_are_the_seeds_and_the_layers_and_nothing_elses(name: str) -> None
         (["loss.statistic=histogram", "style.blend=targets"], ("style.blend=targets: ", "histogram", "weighted")),
         (["loss.statistic=bn", "loss.gram_shift=-1"], ("loss.gram_shift=-1: ", "bn has no Gram matrix")),
         (["loss.statistic=w2", "loss.style_scale=target"], ("loss.style_scale=target: ", "gram", "not w2")),
-        (["loss.statistic=histogram", "layers.style=[relu2_1]"], ("loss.histogram_layers=[relu1_1, relu4_1]: ", "relu2_1")),
+        (
+            ["loss.statistic=histogram", "layers.style=[relu2_1]"],
+            ("loss.histogram_layers=[relu1_1, relu4_1]: ", "relu2_1"),
+        ),
         (["loss.histogram_layers=[relu9_1]"], ("loss.histogram_layers=", "relu9_1")),
         (["loss.mmd_samples=0"], ("loss.mmd_samples=0: ", "from 1 to 100000")),
     ],

@@ -184,14 +184,16 @@ def _check_statistic(config: Config) -> None:
             f"{STATISTICS[name].obstacle}; valid: weighted, sum, loss_share, or a statistic among {able}"
         )
     if loss.gram_shift and name not in GRAM_BASED:
-        raise ConfigError(f"loss.gram_shift={show(loss.gram_shift)}: loss.statistic={name} has no Gram matrix; expected 0")
+        raise ConfigError(
+            f"loss.gram_shift={show(loss.gram_shift)}: loss.statistic={name} has no Gram matrix; expected 0"
+        )
     if loss.style_scale == "target" and name != "gram":
         raise ConfigError(f"loss.style_scale=target: only loss.statistic=gram has it, not {name}; expected none")
     used = [layer for layer, weight in zip(config.layers.style, config.layers.style_weights, strict=True) if weight]
     if name == "histogram" and not set(loss.histogram_layers) & set(used):
         raise ConfigError(
-            f"loss.histogram_layers={show(loss.histogram_layers)}: none is among the layers of layers.style that have a "
-            f"weight, {', '.join(used)}; loss.statistic=histogram would be gram"
+            f"loss.histogram_layers={show(loss.histogram_layers)}: none is a layer of layers.style with a weight, "
+            f"{', '.join(used)}; loss.statistic=histogram would be gram"
         )
 
 
