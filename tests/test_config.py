@@ -46,7 +46,7 @@ MISTAKES = {
     "experiment=peers/gatis": ("experiment=peers/gatis", "peers/gatys", "did you mean peers/gatys?"),
     "experiment=quikstart": ("experiment=quikstart", "valid:", "did you mean quickstart?"),
     "loss.tv_form=l2": ("loss.tv_form=l2", "nine_point, squared_gradient", "did you mean l1?"),
-    "loss.statistic=w3": ("loss.statistic=w3", "gram, w2", "did you mean w2?"),
+    "loss.statistic=w3": ("loss.statistic=w3", "gram, moments, bn, w2", "did you mean w2?"),
     "loss.w2_sqrt=newton": ("loss.w2_sqrt=newton", "exact, newton_schulz12"),
     "loss.w2_eps=0": ("loss.w2_eps=0", "greater than 0"),
     "optimizer.averaging=1": ("optimizer.averaging=1", "from 0 to 0.999999"),

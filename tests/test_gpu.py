@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import nst_lab
+from nst_lab.config.statistics import STATISTICS
 
 pytestmark = [
     pytest.mark.gpu,
@@ -18,7 +19,7 @@ def run(*overrides):
     return nst_lab.transfer(pictures[0], pictures[1:], nst_lab.compose([*BASE, *overrides]))
 
 
-@pytest.mark.parametrize("statistic", ["gram", "w2"])
+@pytest.mark.parametrize("statistic", STATISTICS)
 def test_the_first_evaluation_agrees_with_the_cpu_term_by_term(statistic):
     overrides = ("optimizer.evaluations=1", f"loss.statistic={statistic}")
     cpu, cuda = (run(f"device={device}", *overrides).losses["terms"] for device in ("cpu", "cuda"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_lab.config.schema import Config, Rule
+from nst_lab.config.statistics import GRAM_BASED, STATISTICS
 from nst_lab.errors import ConfigError, WeightsError, nearest
 from nst_lab.images import catalog
 from nst_lab.network import weight_files
@@ -108,6 +109,7 @@ def check_config(config: Config) -> None:
     _check_layers(config)
     _check_styles(config)
     _check_terms(config)
+    _check_statistic(config)
     _check_init(config)
     _check_scales(config)
     _check_model(config)
@@ -169,6 +171,30 @@ def _check_terms(config: Config) -> None:
         raise ConfigError("content.image=null: needed while loss.content_weight > 0 or init.kind is content or mix")
     elif not config.style.images and config.init.kind != "file":
         raise ConfigError("content.image=null: without style images and init.kind=file there is no shape to take")
+
+
+def _check_statistic(config: Config) -> None:
+    loss, style, name = config.loss, config.style, config.loss.statistic
+    if not loss.style_weight > 0:
+        return
+    if style.blend == "targets" and sum(weight > 0 for weight in style.weights) > 1 and not STATISTICS[name].blendable:
+        able = ", ".join(other for other, traits in STATISTICS.items() if traits.blendable)
+        raise ConfigError(
+            f"style.blend=targets: loss.statistic={name} cannot be averaged over styles, since "
+            f"{STATISTICS[name].obstacle}; valid: weighted, sum, loss_share, or a statistic among {able}"
+        )
+    if loss.gram_shift and name not in GRAM_BASED:
+        raise ConfigError(
+            f"loss.gram_shift={show(loss.gram_shift)}: loss.statistic={name} has no Gram matrix; expected 0"
+        )
+    if loss.style_scale == "target" and name != "gram":
+        raise ConfigError(f"loss.style_scale=target: only loss.statistic=gram has it, not {name}; expected none")
+    used = [layer for layer, weight in zip(config.layers.style, config.layers.style_weights, strict=True) if weight]
+    if name == "histogram" and not set(loss.histogram_layers) & set(used):
+        raise ConfigError(
+            f"loss.histogram_layers={show(loss.histogram_layers)}: none is a layer of layers.style with a weight, "
+            f"{', '.join(used)}; loss.statistic=histogram would be gram"
+        )
 
 
 def _check_init(config: Config) -> None:

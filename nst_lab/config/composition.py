@@ -206,21 +206,29 @@ def _value_at(settings: Any, key: str) -> Any:
     return settings
 
 
+# Values of a convention that depend on another key: section, table, the key that chooses from it, the key filled in.
+TABLES = (
+    ("optimizer", "learning_rates", "name", "learning_rate"),
+    ("loss", "style_factors", "statistic", "style_factor"),
+)
+
+
 def fill(settings: dict[str, Any]) -> dict[str, Any]:
     """`settings` with every null that the convention has a value for replaced by it; `convention` becomes its name.
 
-    `convention_overrides` lists the keys whose own value differs from the convention's.
+    `convention_overrides` lists the keys whose own value differs from the convention's. A value of the convention's own
+    wins over its table (`TABLES`), as one for every choice.
     """
     settings = deepcopy(settings)
     convention = settings.pop("convention", None)
     if not isinstance(convention, dict) or "name" not in convention:
         raise ConfigError(f"convention={show(convention)}: expected one of the files in conf/convention/")
-    rates = convention.get("optimizer", {}).pop("learning_rates", {})
+    tables = [(*names, convention.get(names[0], {}).pop(names[1], {})) for names in TABLES]
     own = _fill_nulls(settings, {key: value for key, value in convention.items() if key != "name"})
-    optimizer = settings.get("optimizer")
-    if isinstance(optimizer, dict):
-        rate = rates.get(str(optimizer.get("name")))
-        own += _fill_nulls(optimizer, {"learning_rate": rate}, "optimizer.")
+    for name, _, choice, key, table in tables:
+        section = settings.get(name)
+        if isinstance(section, dict) and convention.get(name, {}).get(key) is None:
+            own += _fill_nulls(section, {key: table.get(str(section.get(choice)))}, f"{name}.")
     return settings | {"convention": convention["name"], "convention_overrides": own}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from nst_lab.config.statistics import STATISTICS
 from nst_lab.network.architecture import LAYERS
 
 
@@ -99,14 +100,20 @@ class Loss:
     content_weight: float | None = _at_least(0)
     style_weight: float | None = _at_least(0)
     tv_weight: float | None = _at_least(0)
-    statistic: str | None = _one_of("gram", "w2")
+    statistic: str | None = _one_of(*STATISTICS)
     gram_divisor: str | None = _one_of("positions", "channels_positions", "none")
+    gram_shift: float | None = _finite()
     content_reduction: str | None = _one_of("mean", "sum")
     content_factor: float | None = _more_than(0)
     style_reduction: str | None = _one_of("mean", "sum")
     style_factor: float | None = _more_than(0)
+    style_scale: str | None = _one_of("none", "target")
     w2_sqrt: str | None = _one_of("exact", "newton_schulz12")
     w2_eps: float | None = _more_than(0)
+    mmd_c: float | None = _at_least(0)
+    mmd_samples: int | None = _between(1, 100_000)
+    histogram_layers: list[str] | None = _layer_names()
+    histogram_weight: float | None = _at_least(0)
     tv_form: str | None = _one_of("l1", "squared", "nine_point", "squared_gradient")
     tv_reduction: str | None = _one_of("mean", "sum")
     tv_factor: float | None = _more_than(0)

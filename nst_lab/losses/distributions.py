@@ -1,7 +1,7 @@
-"""Distributions of features, compared direction by direction: the sliced Wasserstein distance (Heitz et al. 2021).
+"""Distributions of features, seen direction by direction: quantile functions, of the metric and of the loss.
 
-As there, a layer is seen along as many random directions as it has channels; here they are orthonormal and always the
-same, so that values compare.
+The metric's quantiles are not differentiable, and its directions always the same, so that values compare; as in Heitz
+et al. 2021 a layer is seen along as many directions as it has channels.
 """
 
 from functools import lru_cache
@@ -14,12 +14,12 @@ PARTS = 256  # parts of equal mass that a distribution is cut into
 
 
 @lru_cache
-def directions(channels: int, bases: int = 1) -> Tensor:
+def directions(channels: int, bases: int = 1, seed: int = 0) -> Tensor:
     """`bases` random orthonormal bases of the channels, (bases * channels, channels), the same in every process.
 
     Orthonormal directions measure a translation of all features by v exactly: the mean of (θ·v)² is ‖v‖² / channels.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     gaussian = torch.randn(bases, channels, channels, generator=generator)
     return torch.linalg.qr(gaussian).Q.mT.reshape(bases * channels, channels)
 
@@ -32,13 +32,21 @@ def quantiles(features: Tensor, directions: Tensor) -> Tensor:
     of it, the parts keep the tails.
     """
     projected = numpy.sort((directions.to(features.device) @ features).cpu().numpy(), axis=1)
-    count, positions = projected.shape
-    total = numpy.zeros((count, positions + 1))
-    numpy.cumsum(projected, axis=1, out=total[:, 1:])
-    ends = numpy.arange(PARTS + 1) * positions / PARTS
-    below = ends.astype(int).clip(max=positions - 1)
-    integral = total[:, below] + (ends - below) * projected[:, below]
-    return torch.from_numpy(numpy.diff(integral) * PARTS / positions).float()
+    return part_means(torch.from_numpy(projected), PARTS)
+
+
+def part_means(ascending: Tensor, parts: int) -> Tensor:
+    """Means of the quantile function of sorted values (…, M) over `parts` parts of equal mass, (…, parts)."""
+    positions = ascending.shape[-1]
+    if parts == positions:
+        return ascending
+    # MPS has no float64.
+    values = (ascending.cpu() if ascending.device.type == "mps" else ascending).double()
+    total = torch.nn.functional.pad(values.cumsum(-1), (1, 0))
+    ends = torch.arange(parts + 1, dtype=torch.float64, device=values.device) * positions / parts
+    below = ends.long().clamp_max(positions - 1)
+    integral = total[..., below] + (ends - below) * values[..., below]
+    return (integral.diff(dim=-1) * parts / positions).to(ascending)
 
 
 def relative_difference(a: Tensor, b: Tensor) -> Tensor:

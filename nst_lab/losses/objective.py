@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nst_lab.config.schema import Config
+from nst_lab.config.statistics import STATISTICS
 from nst_lab.images.catalog import short_names
 from nst_lab.losses.style import Measured, statistic
 from nst_lab.losses.terms import squared_error, total_variation
@@ -107,6 +108,7 @@ class Objective(nn.Module):
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
         self.style_layers = active_layers(layers.style, layers.style_weights, self.loss.style_weight)
         self.statistics = {layer: statistic(config, layer) for layer in self.style_layers}
+        self.draws = {"seed": config.seed} if STATISTICS[self.loss.statistic].random else {}
         shares = style_shares(config.style.weights, self.blend) if self.style_layers else []
         names = short_names(config.style.images) if self.style_layers else []
         self.style_shares = {name: share for name, share in zip(names, shares, strict=True) if share > 0}
@@ -125,7 +127,7 @@ class Objective(nn.Module):
         return self.memory.recall(("content", tuple(self.content_layers), _digest(content)), represent)
 
     def _style_targets(self, styles: dict[str, Tensor]) -> dict[str, dict[str, Measured]]:
-        form = tuple((key, value) for key, value in vars(self.loss).items() if key not in WEIGHTS)
+        form = repr({key: value for key, value in vars(self.loss).items() if key not in WEIGHTS} | self.draws)
         keys = {name: (form, tuple(self.style_layers), _digest(styles[name])) for name in self.style_shares}
         measured = {
             name: self.memory.recall(("measured", *key), lambda name=name: self._measure(self.network(styles[name])))

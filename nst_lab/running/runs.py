@@ -32,7 +32,9 @@ STOOD_FOR = {
 # Keys younger than the fingerprints of runs that exist: left out at the value that changes nothing.
 NEUTRAL = {
     "resampling": "bicubic", "style.upscale": True, "loss.w2_sqrt": "exact", "loss.w2_eps": 1e-4, "loss.tv_factor": 1,
-    "loss.tv_range": 1, "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
+    "loss.tv_range": 1, "loss.gram_shift": 0, "loss.style_scale": "none", "loss.mmd_c": 1, "loss.mmd_samples": 256,
+    "loss.histogram_layers": ["relu1_1", "relu4_1"], "loss.histogram_weight": 10, "init.noise_origin": "zero",
+    "optimizer.averaging": 0, "optimizer.carry_state": False,
 }  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from nst_lab import compose
 from nst_lab.config.schema import Loss
 from nst_lab.errors import ConfigError
 from nst_lab.losses.objective import Objective, needed_taps
-from nst_lab.losses.style import Gram, Wasserstein2, newton_schulz
+from nst_lab.losses.statistics.gram import Gram
+from nst_lab.losses.statistics.wasserstein import Wasserstein2, newton_schulz
 from nst_lab.network.vgg import build_network
 from nst_lab.network.weights import load_weights
 

@@ -1,0 +1,34 @@
+"""What each style statistic allows. Kept apart from `losses/` so that a configuration is checked without torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What can be done with a statistic.
+
+    `guidable`: its means may be weighted by a guide T², so that it describes a part of a picture. `blendable`: its
+    measurements of several styles may be averaged into one target (`style.blend=targets`). `random`: it depends on
+    draws, which `seed` and the layer's name determine. `obstacle` is why it allows neither of the first two.
+    """
+
+    guidable: bool = True
+    blendable: bool = True
+    random: bool = False
+    obstacle: str = ""
+
+
+_SORTED = "it sorts the activations, and positions that are sorted can be neither weighted nor averaged"
+_BANDWIDTH = "its bandwidth is that of one whole style image"
+
+STATISTICS = {
+    "gram": Traits(),
+    "moments": Traits(),
+    "bn": Traits(),
+    "w2": Traits(),
+    "mmd_poly": Traits(),
+    "mmd_gauss": Traits(guidable=False, blendable=False, random=True, obstacle=_BANDWIDTH),
+    "swd": Traits(guidable=False, blendable=False, random=True, obstacle=_SORTED),
+    "histogram": Traits(guidable=False, blendable=False, obstacle=_SORTED),
+}
+GRAM_BASED = ("gram", "histogram")  # those that contain a Gram matrix

@@ -1,0 +1,1 @@
+"""The style statistics, one module per family; `losses/style.py` chooses among them."""
