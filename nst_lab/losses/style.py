@@ -1,7 +1,9 @@
 """What of an activation is its style, and how far two styles are apart: Gram matrices, or Gaussians (Wasserstein-2).
 
 A statistic belongs to one layer. It measures activations (B, C, H, W) into a tuple of tensors that may be averaged over
-several styles, makes a target of such a tuple once, and gives the distance of other measurements to that target.
+several styles, makes a target of such a tuple once, and gives the distance of other measurements to that target. With a
+guide T (1, 1, H, W) of mean square 1 every position counts T² times: F∘T takes the place of F in second moments, and
+means are Σ T² F / M.
 """
 
 from typing import Protocol
@@ -19,7 +21,7 @@ Measured = tuple[Tensor, ...]
 class Statistic(Protocol):
     """What the objective needs of a style representation."""
 
-    def measure(self, features: Tensor) -> Measured: ...
+    def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured: ...
 
     def target(self, measured: Measured) -> Measured: ...
 
@@ -32,8 +34,8 @@ class Gram:
     def __init__(self, loss: Loss):
         self.divisor, self.reduction = loss.gram_divisor, loss.style_reduction
 
-    def measure(self, features: Tensor) -> Measured:
-        return (gram_matrix(features, self.divisor),)
+    def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured:
+        return (gram_matrix(features if guide is None else features * guide, self.divisor),)
 
     def target(self, measured: Measured) -> Measured:
         return measured
@@ -58,11 +60,14 @@ class Wasserstein2:
     def __init__(self, loss: Loss):
         self.exact, self.eps, self.reduction = loss.w2_sqrt == "exact", loss.w2_eps, loss.style_reduction
 
-    def measure(self, features: Tensor) -> Measured:
+    def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured:
         if self.exact:
             # MPS has no float64.
             features = (features.cpu() if features.device.type == "mps" else features).double()
-        return features.mean((-2, -1)), gram_matrix(features, "positions")
+        if guide is None:
+            return features.mean((-2, -1)), gram_matrix(features, "positions")
+        guided = features * guide.to(features)
+        return (guided * guide.to(features)).mean((-2, -1)), gram_matrix(guided, "positions")
 
     def target(self, measured: Measured) -> Measured:
         mean, covariance = measured[0], self._covariance(*measured)
