@@ -251,7 +251,7 @@ def _fill_nulls(settings: dict[str, Any], defaults: dict[str, Any], prefix: str 
 
 def _typed(settings: dict[str, Any]) -> Config:
     try:
-        return OmegaConf.to_object(OmegaConf.merge(_schema(), _with_floats(settings)))
+        return OmegaConf.to_object(OmegaConf.merge(_schema(), _with_rows(settings)))
     except OmegaConfBaseException as error:
         key = (error.full_key or "").partition("[")[0]
         field = schema_keys().get(key)
@@ -264,13 +264,18 @@ def _typed(settings: dict[str, Any]) -> Config:
         raise ConfigError(f"{key}={given}: expected {expected_type(field)}") from error
 
 
-def _with_floats(settings: dict[str, Any]) -> dict[str, Any]:
-    """OmegaConf takes 1 for a number in a list, but not in a list of lists."""
+def _with_rows(settings: dict[str, Any]) -> dict[str, Any]:
+    """Lists of lists as OmegaConf takes them: it has no words for what is no list, and no 1 for a number in them."""
     style = settings.get("style")
-    rows = style.get("layer_weights") if isinstance(style, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+    rows_of = {key: style.get(key) for key in ("layers", "layer_weights")} if isinstance(style, dict) else {}
+    for key, rows in rows_of.items():
+        if isinstance(rows, list) and not all(isinstance(row, list) for row in rows):
+            field = schema_keys()[f"style.{key}"]
+            raise ConfigError(f"style.{key}={show(rows)}: expected {expected_type(field)}")
+    weights = rows_of.get("layer_weights")
+    if not isinstance(weights, list):
         return settings
-    numbers = [[float(each) if type(each) is int else each for each in row] for row in rows]
+    numbers = [[float(each) if type(each) is int else each for each in row] for row in weights]
     return settings | {"style": style | {"layer_weights": numbers}}
 
 
