@@ -9,6 +9,7 @@ from typing import Any
 _HOMES = {
     "compose": "config.composition",
     "load_image": "images.pictures",
+    "load_mask": "images.pictures",
     "save_image": "images.pictures",
     "transfer": "optimisation.synthesis",
     "Result": "optimisation.synthesis",
@@ -16,7 +17,7 @@ _HOMES = {
     "load_runs": "comparison.reading",
 }
 
-__all__ = ["Result", "compose", "load_image", "load_runs", "run", "save_image", "transfer"]
+__all__ = ["Result", "compose", "load_image", "load_mask", "load_runs", "run", "save_image", "transfer"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,11 @@ FOLLOWS = {
     "optimizer.learning_rate": ("convention", "optimizer.name"),
     "bytes of content": ("content.image",),
     "bytes of styles": ("style.images", "loss.style_weight", "style.weights"),
+    "style.layer_weights": ("style.layers", "layers.style_profile"),
+    "bytes of masks": ("style.masks", "loss.style_weight", "style.weights"),
+    "bytes of guides": ("style.guides", "loss.style_weight", "style.weights"),
+    "bytes of fine": ("style.fine", "loss.style_weight", "style.weights"),
+    "bytes of content_mask": ("content.mask", "loss.content_weight"),
     "bytes of init": ("init.kind", "init.image"),
     "bytes of weights": ("model.weights", "model.seed"),
     "bytes of means": ("model.normalized", "model.means"),
@@ -40,7 +45,7 @@ def settings_of(manifest: dict[str, Any]) -> dict[str, Any]:
     used = {f"bytes of {name}": _shortened(value) for name, value in hashes.items()}
     settings = {key: _hashable(value) for key, value in flat(config).items()} | used
     settings["result_version"] = _inner(manifest.get("result_version"))
-    return settings | {key: value for key, value in NEUTRAL.items() if key not in settings}
+    return settings | {key: _hashable(value) for key, value in NEUTRAL.items() if key not in settings}
 
 
 def _hashable(value: Any) -> Any:

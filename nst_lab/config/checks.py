@@ -9,25 +9,28 @@ from os.path import isfile  # unlike Path.is_file, false for what cannot be a na
 from pathlib import Path
 from typing import Any
 
+from nst_lab.config.controls import check_controls
 from nst_lab.config.schema import Config, Rule
 from nst_lab.config.statistics import GRAM_BASED, STATISTICS
+from nst_lab.config.values import check_count, check_distinct, check_image, show
 from nst_lab.errors import ConfigError, WeightsError, nearest
-from nst_lab.images import catalog
 from nst_lab.network import weight_files
 
 # Keys whose null means something of its own; any other null is the convention's and is filled in before the checks.
-NULL_HAS_MEANING = {"content.image", "style.size", "init.image", "threads", "scales", "model.means"}
+NULL_HAS_MEANING = {
+    "content.image", "content.mask", "style.size", "style.layers", "style.layer_weights", "style.sizes", "style.masks",
+    "style.guides", "style.fine", "init.image", "threads", "scales", "model.means",
+}  # fmt: skip
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-
-
-def show(value: Any) -> str:
-    """A value as it is written in YAML and on the command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(show, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+LISTED = {
+    float: "numbers such as [1, 2]",
+    str: "texts such as [a, b]",
+    int | None: "whole numbers or nulls such as [256, null]",
+    str | None: "texts or nulls such as [a, null]",
+    list[float]: "lists of numbers such as [[1, 2], [1]]",
+    list[str]: "lists of texts such as [[a, b], [c]]",
+}
 
 
 def section_of(field: Field) -> type | None:
@@ -50,8 +53,7 @@ def expected_type(field: Field) -> str:
     kind = options[0] if options else field.type
     if typing.get_origin(kind) is list:
         item = typing.get_args(kind)[0]
-        kinds_of_items = {float: "numbers such as [1, 2]", str: "texts such as [a, b]"}
-        words = f"a list of {kinds_of_items.get(item) or item.__name__.lower() + 's'}"
+        words = f"a list of {LISTED.get(item) or item.__name__.lower() + 's'}"
     else:
         words = WORDS.get(kind, kind.__name__)
     return f"{words} or null" if options else words
@@ -108,6 +110,7 @@ def check_config(config: Config) -> None:
             _check_rule(f"scales[{index}].{key}", value, field.metadata["rule"])
     _check_layers(config)
     _check_styles(config)
+    check_controls(config)
     _check_terms(config)
     _check_statistic(config)
     _check_init(config)
@@ -118,10 +121,19 @@ def check_config(config: Config) -> None:
 def _check_rule(key: str, value: Any, rule: Rule | None) -> None:
     if rule is None or value is None:
         return
-    for item in value if isinstance(value, list) else [value]:
+    for item in _items(value):
         if not rule.accepts(item):
             what = f" {show(item)} is not valid," if isinstance(value, list) else ""
             raise ConfigError(f"{key}={show(value)}:{what} expected {rule.expected}{nearest(item, rule.choices)}")
+
+
+def _items(value: Any) -> Iterator[Any]:
+    """The values that a rule is about: those of a list, or of lists in a list, but for nulls."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _items(item)
+    elif value is not None:
+        yield value
 
 
 def _check_layers(config: Config) -> None:
@@ -130,22 +142,13 @@ def _check_layers(config: Config) -> None:
         ("content", layers.content, layers.content_weights),
         ("style", layers.style, layers.style_weights),
     ):
-        if repeated := {name for name in names if names.count(name) > 1}:
-            raise ConfigError(f"layers.{kind}={show(names)}: {', '.join(sorted(repeated))} is listed twice")
-        _check_count(f"layers.{kind}_weights", weights, f"layers.{kind}", names)
-
-
-def _check_count(key: str, weights: list, of_key: str, names: list) -> None:
-    if len(weights) != len(names):
-        raise ConfigError(
-            f"{key}={show(weights)}: {len(weights)} values, expected {len(names)}, one for each of "
-            f"{of_key}={show(names)}"
-        )
+        check_distinct(f"layers.{kind}", names)
+        check_count(f"layers.{kind}_weights", weights, f"layers.{kind}", names)
 
 
 def _check_styles(config: Config) -> None:
     style = config.style
-    _check_count("style.weights", style.weights, "style.images", style.images)
+    check_count("style.weights", style.weights, "style.images", style.images)
     needed = config.loss.style_weight > 0 or config.init.kind == "style"
     if needed and not style.images:
         raise ConfigError("style.images=[]: an image is needed while loss.style_weight > 0 or init.kind=style")
@@ -189,11 +192,14 @@ def _check_statistic(config: Config) -> None:
         )
     if loss.style_scale == "target" and name != "gram":
         raise ConfigError(f"loss.style_scale=target: only loss.statistic=gram has it, not {name}; expected none")
-    used = [layer for layer, weight in zip(config.layers.style, config.layers.style_weights, strict=True) if weight]
-    if name == "histogram" and not set(loss.histogram_layers) & set(used):
+    own = [(config.layers.style, config.layers.style_weights)]
+    if style.layers is not None:
+        own = list(zip(style.layers, style.layer_weights, strict=True))
+    used = {layer for layers, weights in own for layer, weight in zip(layers, weights, strict=True) if weight > 0}
+    if name == "histogram" and not used.intersection(loss.histogram_layers):
         raise ConfigError(
-            f"loss.histogram_layers={show(loss.histogram_layers)}: none is a layer of layers.style with a weight, "
-            f"{', '.join(used)}; loss.statistic=histogram would be gram"
+            f"loss.histogram_layers={show(loss.histogram_layers)}: none is a style layer with a weight "
+            f"({', '.join(used)}); loss.statistic=histogram would be gram"
         )
 
 
@@ -231,12 +237,3 @@ def _check_model(config: Config) -> None:
             raise ConfigError(f"model.{key}={show(getattr(model, key))}: expected three numbers, for R, G and B")
     if len(config.optimizer.betas) != 2:
         raise ConfigError(f"optimizer.betas={show(config.optimizer.betas)}: expected two numbers")
-
-
-def check_image(key: str, image: str) -> None:
-    """Raise unless `image` is a catalog name or an existing file. Nothing is fetched."""
-    catalog.entries()  # a mistake in the user's own catalog is not one of this key
-    try:
-        catalog.check(image)
-    except ConfigError as error:
-        raise ConfigError(f"{key}={image}: {str(error).removeprefix(f'{image}: ')}") from None

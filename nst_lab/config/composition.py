@@ -3,7 +3,7 @@
 Everything here answers without importing torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -23,9 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst_lab.config import seed_runs
 from nst_lab.config.checks import check_config, check_key, check_unknown_keys, expected_type, schema_keys, show
+from nst_lab.config.profiles import PROFILES, SYNONYMS, layer_weights
 from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError, nearest
-from nst_lab.network.architecture import LAYERS, input_statistics
+from nst_lab.network.architecture import input_statistics
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ def fill(settings: dict[str, Any]) -> dict[str, Any]:
     wins over its table (`TABLES`), as one for every choice.
     """
     settings = deepcopy(settings)
+    _name_profiles_alike(settings)
     convention = settings.pop("convention", None)
     if not isinstance(convention, dict) or "name" not in convention:
         raise ConfigError(f"convention={show(convention)}: expected one of the files in conf/convention/")
@@ -230,6 +232,14 @@ def fill(settings: dict[str, Any]) -> dict[str, Any]:
         if isinstance(section, dict) and convention.get(name, {}).get(key) is None:
             own += _fill_nulls(section, {key: table.get(str(section.get(choice)))}, f"{name}.")
     return settings | {"convention": convention["name"], "convention_overrides": own}
+
+
+def _name_profiles_alike(settings: dict[str, Any]) -> None:
+    """In place: a profile that goes by two names has one from here on, so that its runs are the same."""
+    layers = settings.get("layers")
+    for key in ("content_profile", "style_profile"):
+        if isinstance(layers, dict) and layers.get(key) in SYNONYMS:
+            layers[key] = SYNONYMS[layers[key]]
 
 
 def _fill_nulls(settings: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> list[str]:
@@ -249,7 +259,7 @@ def _fill_nulls(settings: dict[str, Any], defaults: dict[str, Any], prefix: str 
 
 def _typed(settings: dict[str, Any]) -> Config:
     try:
-        return OmegaConf.to_object(OmegaConf.merge(_schema(), settings))
+        return OmegaConf.to_object(OmegaConf.merge(_schema(), _with_rows(settings)))
     except OmegaConfBaseException as error:
         key = (error.full_key or "").partition("[")[0]
         field = schema_keys().get(key)
@@ -262,6 +272,21 @@ def _typed(settings: dict[str, Any]) -> Config:
         raise ConfigError(f"{key}={given}: expected {expected_type(field)}") from error
 
 
+def _with_rows(settings: dict[str, Any]) -> dict[str, Any]:
+    """Lists of lists as OmegaConf takes them: it has no words for what is no list, and no 1 for a number in them."""
+    style = settings.get("style")
+    rows_of = {key: style.get(key) for key in ("layers", "layer_weights")} if isinstance(style, dict) else {}
+    for key, rows in rows_of.items():
+        if isinstance(rows, list) and not all(isinstance(row, list) for row in rows):
+            field = schema_keys()[f"style.{key}"]
+            raise ConfigError(f"style.{key}={show(rows)}: expected {expected_type(field)}")
+    weights = rows_of.get("layer_weights")
+    if not isinstance(weights, list):
+        return settings
+    numbers = [[float(each) if type(each) is int else each for each in row] for row in weights]
+    return settings | {"style": style | {"layer_weights": numbers}}
+
+
 @cache
 def _schema() -> DictConfig:
     return OmegaConf.structured(Config)
@@ -270,12 +295,14 @@ def _schema() -> DictConfig:
 def _fill_derived(config: Config) -> list[str]:
     """Fill lists that follow from others: weights from their profile, input statistics. Returns those that do not."""
     layers, style, model = config.layers, config.style, config.model
-    derived: list[tuple[str, str, list[float]]] = []
+    derived: list[tuple[str, str, list]] = []
     for kind in ("content", "style"):
         names, profile = getattr(layers, kind) or [], getattr(layers, f"{kind}_profile")
-        known = all(name in LAYERS for name in names)  # else the checks that follow name the wrong one
-        if known and profile in PROFILES:
-            derived.append(("layers", f"{kind}_weights", PROFILES[profile](names)))
+        if (weights := layer_weights(kind, profile, names)) is not None:
+            derived.append(("layers", f"{kind}_weights", weights))
+    by_style = [layer_weights("style", layers.style_profile, names) for names in style.layers or []]
+    if by_style and None not in by_style:
+        derived.append(("style", "layer_weights", by_style))
     if style.profile in PROFILES:
         derived.append(("style", "weights", PROFILES[style.profile](style.images)))
     if model.weights is not None:
@@ -289,20 +316,6 @@ def _fill_derived(config: Config) -> list[str]:
         elif getattr(section, key) != values:
             others.append(f"{name}.{key}")
     return others
-
-
-def _quartering(names: Sequence[str]) -> list[float]:
-    powers = [4.0**-index for index in range(len(names))]
-    return [power / sum(powers) for power in powers]
-
-
-# Weights of a list of layers, or of style images, by name.
-PROFILES: dict[str, Callable[[Sequence[str]], list[float]]] = {
-    "uniform": lambda names: [1 / len(names) for _ in names],
-    "ones": lambda names: [1.0] * len(names),
-    "inverse_channels2": lambda names: [1 / LAYERS[name].channels ** 2 for name in names],
-    "quartering": _quartering,
-}
 
 
 def one_line(error: BaseException) -> str:
@@ -322,13 +335,18 @@ def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return pairs
 
 
+OF_EACH_STYLE = ("layers", "sizes", "masks", "guides", "guidance", "fine", "fine_layers", "fine_evaluations")
+
+
 @cache
 def shipped_defaults() -> dict[str, Any]:
     """The values in `conf/` of what no convention owns and a run is known by."""
     config = OmegaConf.load(conf_directory() / "config.yaml")
     optimizer = OmegaConf.load(conf_directory() / "optimizer" / "convention.yaml")
+    style = OmegaConf.to_container(OmegaConf.load(conf_directory() / "style" / "none.yaml"))
     shipped = {key: config[key] for key in ("size", "seed", "scales", "precision")}
-    return shipped | {"optimizer.evaluations": optimizer.evaluations}
+    shipped |= {"optimizer.evaluations": optimizer.evaluations, "content.mask": None}
+    return shipped | {f"style.{key}": value for key, value in style.items() if key in OF_EACH_STYLE}
 
 
 def to_settings(config: Config) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from nst_lab.config.profiles import LAYER_PROFILES, SYNONYMS
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.network.architecture import LAYERS
 
@@ -61,16 +62,24 @@ def _device() -> Any:
 
 @dataclass
 class Content:
-    """`image` is a catalog name or a path; null only where neither a content term nor the start needs it."""
+    """`image` is a catalog name or a path; null only where neither a content term nor the start needs it.
+
+    `mask` says where in the result the content term counts, stretched over it; null: everywhere.
+    """
 
     image: str | None = _key()
+    mask: str | None = _key()
 
 
 @dataclass
 class Style:
     """The style images, their weights (null = by the profile), how several are blended, and their size.
 
-    `size` null is the result's; without `upscale` a smaller style image keeps its own.
+    `size` null is the result's; without `upscale` a smaller style image keeps its own. Lists with one entry per style:
+    `layers` (null: `layers.style` for all) with `layer_weights` (null: by `layers.style_profile`); `sizes`, in place of
+    `size`; `masks`, where in the result a style applies (null: everywhere), and `guides`, the part of its image that is
+    used (null: all of it), both brought to the layers by `guidance`; `fine`, an image whose structures on `fine_layers`
+    take the place of the style's own, by as many as `fine_evaluations`.
     """
 
     images: list[str] = _key()
@@ -79,6 +88,15 @@ class Style:
     size: int | None = _at_least(1)
     profile: str | None = _one_of("ones", "uniform")
     upscale: bool | None = _key()
+    layers: list[list[str]] | None = _layer_names()
+    layer_weights: list[list[float]] | None = _at_least(0)
+    sizes: list[int | None] | None = _at_least(1)
+    masks: list[str | None] | None = _key()
+    guides: list[str | None] | None = _key()
+    guidance: str = _one_of("resample", "inside")
+    fine: list[str | None] | None = _key()
+    fine_layers: list[str] = _layer_names()
+    fine_evaluations: int = _at_least(1)
 
 
 @dataclass
@@ -89,8 +107,8 @@ class Layers:
     style: list[str] | None = _layer_names()
     content_weights: list[float] | None = _at_least(0)
     style_weights: list[float] | None = _at_least(0)
-    content_profile: str | None = _one_of("uniform", "ones", "inverse_channels2", "quartering")
-    style_profile: str | None = _one_of("uniform", "ones", "inverse_channels2", "quartering")
+    content_profile: str | None = _one_of(*LAYER_PROFILES["content"], *SYNONYMS)
+    style_profile: str | None = _one_of(*LAYER_PROFILES["style"], *SYNONYMS)
 
 
 @dataclass
@@ -236,3 +254,20 @@ def used_styles(config: Config) -> list[bool]:
     if used and (config.init.kind == "style" or config.content.image is None):
         used[0] = True
     return used
+
+
+def named_controls(config: Config) -> list[str]:
+    """The fine images, masks and guides that a configuration names, each once."""
+    lists = (config.style.fine, config.style.masks, config.style.guides, [config.content.mask])
+    return list(dict.fromkeys(image for images in lists for image in images or [] if image))
+
+
+def named_pictures(config: Config) -> list[str]:
+    """Every picture and mask that a configuration names, each once."""
+    named = (config.content.image, *config.style.images, config.init.image, *named_controls(config))
+    return list(dict.fromkeys(image for image in named if image))
+
+
+def mixes_scales(config: Config) -> bool:
+    """Whether a style that the run depends on takes its fine structures from another image."""
+    return any(used and fine for used, fine in zip(used_styles(config), config.style.fine or [], strict=False))

@@ -5,6 +5,7 @@ from typing import Any
 
 from nst_lab.config.checks import show
 from nst_lab.config.composition import flat
+from nst_lab.config.schema import named_controls
 from nst_lab.figures.plan import FigurePlan, Panel
 from nst_lab.images import catalog
 from nst_lab.running import runs
@@ -84,6 +85,8 @@ def _credits(plan: FigurePlan) -> list[str]:
             images.append(config.content.image)
         if config.loss.style_weight > 0 or panel.show == "style" or config.init.kind == "style":
             images += config.style.images
+        if panel.show == "result":
+            images += named_controls(config)
         if config.init.kind == "file":
             images.append(config.init.image)
     return [f"`{image}`: {catalog.credit(image)}" for image in dict.fromkeys(images)]

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from nst_lab.config import seed_runs
 from nst_lab.config.composition import Cell, Composer
-from nst_lab.config.schema import Config
+from nst_lab.config.schema import Config, named_pictures
 from nst_lab.errors import ConfigError
 from nst_lab.figures.schema import PanelConfig, Quality, Request, RowConfig
 from nst_lab.images import catalog
@@ -15,6 +16,9 @@ from nst_lab.running.claims import Watch
 from nst_lab.sweeps import sweep
 from nst_lab.sweeps.sweep import Planned
 
+NAMING_PICTURES = (
+    "content.image", "content.mask", "init.image", "style.images", "style.fine", "style.masks", "style.guides",
+)  # fmt: skip
 PLAIN = re.compile(r"[\w./+-]+")  # texts that need no quotes in Hydra's grammar
 
 
@@ -163,18 +167,22 @@ def _key(override: str) -> str:
 
 
 def _stand_ins(config: Config) -> dict[str, str]:
-    """The images that would have to be fetched, each with the built-in one in its place."""
-    named = [config.content.image, *config.style.images, config.init.image]
-    return {image: catalog.stand_in(image) for image in named if image and catalog.stand_in(image) != image}
+    """The images that would have to be fetched, and the masks made for them, each with the built-in in its place."""
+    return {image: catalog.stand_in(image) for image in named_pictures(config) if catalog.stand_in(image) != image}
 
 
 def _substitutes(config: Config) -> list[str]:
     """The overrides that name stand-ins in the place of what would have to be fetched."""
     others = _stand_ins(config)
-    values = {"content.image": config.content.image, "init.image": config.init.image}
-    lines = [f"{key}={hydra_text(others[image])}" for key, image in values.items() if image in others]
-    if any(image in others for image in config.style.images):
-        lines.append(f"style.images={hydra_text([others.get(image, image) for image in config.style.images])}")
+    lines = []
+    for key in NAMING_PICTURES:
+        value = attrgetter(key)(config)
+        if isinstance(value, list):
+            replaced = [others.get(image, image) for image in value]
+        else:
+            replaced = others.get(value, value)
+        if replaced != value:
+            lines.append(f"{key}={hydra_text(replaced)}")
     return lines
 
 

@@ -1,16 +1,17 @@
 """The objective: image -> named terms -> total. Targets are computed once, terms of weight zero are not built."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nst_lab.config.schema import Config
+from nst_lab.config.schema import Config, mixes_scales
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.images.catalog import short_names
+from nst_lab.losses.guidance import Guides, Masks, content_guides, style_guides
 from nst_lab.losses.style import Measured, statistic
 from nst_lab.losses.terms import squared_error, total_variation
 from nst_lab.memory import Memory
@@ -51,12 +52,23 @@ def active_layers(names: Sequence[str], weights: Sequence[float], factor: float)
     return {name: weight for name, weight in zip(names, weights, strict=True) if factor > 0 and weight > 0}
 
 
+def layers_of_styles(config: Config) -> list[dict[str, float]]:
+    """For each style image its layers and their weights, without those that cannot contribute."""
+    layers, style, factor = config.layers, config.style, config.loss.style_weight
+    if style.layers is None:
+        return [active_layers(layers.style, layers.style_weights, factor)] * len(style.images)
+    return [active_layers(*each, factor) for each in zip(style.layers, style.layer_weights, strict=True)]
+
+
 def needed_taps(config: Config) -> list[str]:
-    """The layers that the objective of a filled configuration reads; the network may be cut after the deepest."""
-    layers, loss = config.layers, config.loss
-    content = active_layers(layers.content, layers.content_weights, loss.content_weight)
-    style = active_layers(layers.style, layers.style_weights, loss.style_weight)
-    return list(content | style)
+    """The layers that a filled configuration reads; the network may be cut after the deepest."""
+    layers, style = config.layers, config.style
+    taps = active_layers(layers.content, layers.content_weights, config.loss.content_weight)
+    for own, weight in zip(layers_of_styles(config), style.weights, strict=True):
+        taps |= own if weight > 0 else {}
+    if mixes_scales(config):
+        taps |= dict.fromkeys(style.fine_layers)
+    return list(taps)
 
 
 def style_shares(weights: Sequence[float], blend: str) -> list[float]:
@@ -65,7 +77,7 @@ def style_shares(weights: Sequence[float], blend: str) -> list[float]:
     return [weight / total for weight in weights] if blend in ("weighted", "targets") else list(weights)
 
 
-def _digest(picture: Tensor) -> bytes:
+def digest(picture: Tensor) -> bytes:
     """What identifies a picture: the hash of its pixels."""
     pixels = picture.detach().cpu().contiguous().numpy()
     return hashlib.sha256(repr((pixels.shape, pixels.dtype)).encode() + pixels.tobytes()).digest()
@@ -84,12 +96,19 @@ class Objective(nn.Module):
     - `sum`: Σ_s v_s S_s, as Multiple-style-transfer's w1;
     - `loss_share`: Σ_s (v_s S_s)² / Σ_s v_s S_s, its w2: each style times its own, undetached share of the sum.
 
+    Every style may have its own layers and weights w_l. With masks, S_s compares its region of x with its part of the
+    style image (`guidance.py`), and C_l counts position by position times the content's mask.
+
     Args:
         network: image -> activations by tap (`vgg.VGG19`).
         content: picture (1, 3, H, W) whose representation is the target; may be None if the content weight is 0.
         styles: pictures by name, any sizes; those of weight zero may be missing.
         config: a filled configuration.
         memory: remembers the targets of this network for other objectives.
+        masks: of the sizes of the pictures; those of styles of weight zero may be missing.
+
+    Raises:
+        ConfigError: a region vanishes at a layer.
     """
 
     def __init__(
@@ -99,6 +118,7 @@ class Objective(nn.Module):
         styles: dict[str, Tensor],
         config: Config,
         memory: Memory | None = None,
+        masks: Masks | None = None,
     ):
         super().__init__()
         layers, self.loss = config.layers, config.loss
@@ -106,15 +126,19 @@ class Objective(nn.Module):
         self.memory = memory or Memory(0)
         self.blend = config.style.blend
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
-        self.style_layers = active_layers(layers.style, layers.style_weights, self.loss.style_weight)
-        self.statistics = {layer: statistic(config, layer) for layer in self.style_layers}
+        shares = style_shares(config.style.weights, self.blend) if self.loss.style_weight > 0 else []
+        named = zip(short_names(config.style.images), shares, layers_of_styles(config), strict=False)
+        used = [(name, share, own) for name, share, own in named if share > 0]
+        self.style_shares = {name: share for name, share, _ in used}
+        self.style_layers = {name: own for name, _, own in used}
+        self.statistics = {layer: statistic(config, layer) for own in self.style_layers.values() for layer in own}
         self.draws = {"seed": config.seed} if STATISTICS[self.loss.statistic].random else {}
-        shares = style_shares(config.style.weights, self.blend) if self.style_layers else []
-        names = short_names(config.style.images) if self.style_layers else []
-        self.style_shares = {name: share for name, share in zip(names, shares, strict=True) if share > 0}
+        masks = masks or Masks()
+        self.guides, self.style_guides = style_guides(masks, self.style_layers, config)
+        self.content_guides = content_guides(masks, self.content_layers)
         with torch.no_grad():
-            self.content_targets = self._content_targets(content)
-            self.style_targets = self._style_targets(styles)
+            self.content_targets = self._guided(self._content_targets(content))
+            self.style_targets = self._style_targets(styles, config.style.guidance)
 
     def _content_targets(self, content: Tensor | None) -> dict[str, Tensor]:
         if not self.content_layers:
@@ -124,18 +148,31 @@ class Objective(nn.Module):
             activations = self.network(content)
             return {layer: activations[layer] for layer in self.content_layers}
 
-        return self.memory.recall(("content", tuple(self.content_layers), _digest(content)), represent)
+        return self.memory.recall(("content", tuple(self.content_layers), digest(content)), represent)
 
-    def _style_targets(self, styles: dict[str, Tensor]) -> dict[str, dict[str, Measured]]:
+    def _guided(self, activations: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Activations of the content layers, each times what its mask makes of it."""
+        if not self.content_guides:
+            return activations
+        return {layer: activations[layer] * self.content_guides[layer] for layer in self.content_layers}
+
+    def _style_targets(self, styles: dict[str, Tensor], guidance: str) -> dict[str, dict[str, Measured]]:
         form = repr({key: value for key, value in vars(self.loss).items() if key not in WEIGHTS} | self.draws)
-        keys = {name: (form, tuple(self.style_layers), _digest(styles[name])) for name in self.style_shares}
-        measured = {
-            name: self.memory.recall(("measured", *key), lambda name=name: self._measure(self.network(styles[name])))
-            for name, key in keys.items()
-        }
+        keys, measured = {}, {}
+        for name, layers in self.style_layers.items():
+            guides = self.style_guides.get(name, {})
+            part = guidance, *map(digest, guides.values())
+            keys[name] = form, tuple(layers), part if guides else None, digest(styles[name])
+            measured[name] = self.memory.recall(
+                ("measured", *keys[name]),
+                lambda style=styles[name], layers=layers, guides=guides: self._measure(
+                    self.network(style), layers, guides
+                ),
+            )
         if self.blend == "targets" and len(measured) > 1:
-            blended = {layer: self._blend(measured, layer) for layer in self.style_layers}
-            self.style_shares = {"blended": 1.0}
+            layers = next(iter(self.style_layers.values()))
+            blended = {layer: self._blend(measured, layer) for layer in layers}
+            self.style_shares, self.style_layers = {"blended": 1.0}, {"blended": layers}
             return {"blended": self._targets(blended)}
         return {
             name: self.memory.recall(("target", *keys[name]), lambda layers=layers: self._targets(layers))
@@ -145,8 +182,8 @@ class Objective(nn.Module):
     def _targets(self, measured: dict[str, Measured]) -> dict[str, Measured]:
         return {layer: self.statistics[layer].target(value) for layer, value in measured.items()}
 
-    def _measure(self, activations: dict[str, Tensor]) -> dict[str, Measured]:
-        return {layer: self.statistics[layer].measure(activations[layer]) for layer in self.style_layers}
+    def _measure(self, activations: dict[str, Tensor], layers: Iterable[str], guides: Guides) -> dict[str, Measured]:
+        return {layer: self.statistics[layer].measure(activations[layer], guides.get(layer)) for layer in layers}
 
     def _blend(self, measured: dict[str, dict[str, Measured]], layer: str) -> Measured:
         parts = zip(*(measured[name][layer] for name in self.style_shares), strict=True)
@@ -155,7 +192,7 @@ class Objective(nn.Module):
 
     def forward(self, image: Tensor) -> Losses:
         """Evaluate at `image` (1, 3, H, W), RGB in [0, 1]."""
-        activations = self.network(image) if self.content_layers or self.style_layers else {}
+        activations = self.network(image) if self.content_layers or self.style_shares else {}
         terms: dict[str, Tensor] = {}
         content = self._content(activations, terms, image)
         style = self._style(activations, terms, image)
@@ -174,6 +211,7 @@ class Objective(nn.Module):
 
     def _content(self, activations: dict[str, Tensor], terms: dict[str, Tensor], image: Tensor) -> Tensor:
         total = image.new_zeros(())
+        activations = self._guided(activations)
         for layer, weight in self.content_layers.items():
             error = squared_error(activations[layer], self.content_targets[layer], self.loss.content_reduction)
             terms[f"content/{layer}"] = self.loss.content_factor * error
@@ -183,11 +221,14 @@ class Objective(nn.Module):
     def _style(self, activations: dict[str, Tensor], terms: dict[str, Tensor], image: Tensor) -> Tensor:
         if not self.style_shares:
             return image.new_zeros(())
-        measured = self._measure(activations)
+        unguided = [layers for name, layers in self.style_layers.items() if name not in self.guides]
+        whole = self._measure(activations, dict.fromkeys(layer for layers in unguided for layer in layers), {})
         per_style = []
         for name, share in self.style_shares.items():
+            layers, guides = self.style_layers[name], self.guides.get(name)
+            measured = self._measure(activations, layers, guides) if guides else whole
             total = image.new_zeros(())
-            for layer, weight in self.style_layers.items():
+            for layer, weight in layers.items():
                 error = self.statistics[layer].distance(measured[layer], self.style_targets[name][layer]).to(image)
                 terms[f"style/{name}/{layer}"] = self.loss.style_factor * error
                 total = total + weight * terms[f"style/{name}/{layer}"]

@@ -1,6 +1,7 @@
 """VGG-19 by layer name: frozen, cut after the deepest tap, one forward pass returns every tap."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,12 @@ class VGG19(nn.Module):
                 if layer.name in self.taps:
                     activations[layer.name] = x
         return {name: x.float() if self.bfloat16 else x for name, x in activations.items()}
+
+    def up_to(self, taps: Sequence[str]) -> "VGG19":
+        """The same network, weights shared, that returns these taps of it and computes nothing deeper."""
+        shallow = copy(self)
+        shallow.taps, shallow.layers = frozenset(taps), layers_up_to(list(taps))
+        return shallow
 
     def _compute(self, layer: Layer, x: Tensor) -> Tensor:
         if layer.kind == "pool":

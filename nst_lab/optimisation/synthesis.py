@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nst_lab.config.checks import check_config
-from nst_lab.config.schema import Config, Scale, used_styles
+from nst_lab.config.schema import Config, Scale
 from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
 from nst_lab.images.pictures import resize, target_size
@@ -23,17 +23,10 @@ from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import prepare_weights
 from nst_lab.optimisation.averaging import resize_moments
 from nst_lab.optimisation.initial import initial_image
+from nst_lab.optimisation.inputs import Extras, Inputs, Size, checked_inputs
 from nst_lab.optimisation.numerics import numerics
 from nst_lab.optimisation.optimize import Optimisation, Step, Stop
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The pictures of one run at their own sizes, (1, 3, H, W) in [0, 1]; `styles` and their weights by name."""
-
-    content: Tensor | None
-    styles: dict[str, Tensor]
-    init: Tensor | None = None
+from nst_lab.optimisation.scale_mixing import fine_size, mix_scales
 
 
 @dataclass(frozen=True)
@@ -58,6 +51,10 @@ def transfer(
     config: Config,
     *,
     init: Tensor | None = None,
+    masks: Sequence[Tensor | None] | None = None,
+    guides: Sequence[Tensor | None] | None = None,
+    content_mask: Tensor | None = None,
+    fine: Sequence[Tensor | None] | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Result:
     """Optimise a picture for `content` and `styles` as `config` says.
@@ -67,13 +64,19 @@ def transfer(
         styles: one picture per entry of `config.style.images`, which names them.
         config: a filled configuration (`nst_lab.compose`).
         init: the starting picture of `init.kind=file`.
+        masks: where in the result each style applies, (1, 1, H, W) in [0, 1]; None for everywhere.
+        guides: which part of each style image is used, likewise.
+        content_mask: where in the result the content counts, likewise.
+        fine: for each style a picture whose fine structures take the place of its own, or None. Like the masks, needed
+            where the configuration names them, and allowed where it does not.
         on_step: called with every `Step`; it cannot alter the result.
 
     Raises:
         ConfigError: pictures and configuration do not fit together.
     """
     check_config(config)
-    inputs = _checked_inputs(content, styles, init, config)
+    extras = Extras(masks, guides, content_mask, fine)
+    inputs = checked_inputs(content, styles, init, extras, config)
     started, history = time.perf_counter(), []
     for step in Synthesis(inputs, config):
         history.append(step.losses.total.item())
@@ -89,34 +92,6 @@ def transfer(
     )
 
 
-def _checked_inputs(content: Tensor | None, styles: Sequence[Tensor], init: Tensor | None, config: Config) -> Inputs:
-    names = short_names(config.style.images)
-    if len(styles) != len(names):
-        raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
-    pictures = {"content": content, "init": init, **{f"style {n}": s for n, s in zip(names, styles, strict=True)}}
-    for name, picture in pictures.items():
-        if picture is not None:
-            _check_picture(name, picture)
-    if content is None and (config.loss.content_weight > 0 or config.init.kind in ("content", "mix")):
-        raise ConfigError("content is None while loss.content_weight > 0 or the start is made from it")
-    if init is None and config.init.kind == "file":
-        raise ConfigError("init is None while init.kind=file")
-    used = zip(names, styles, used_styles(config), strict=True)
-    kept = {name: style.detach() for name, style, needed in used if needed}
-    content, init = (None if picture is None else picture.detach() for picture in (content, init))
-    return Inputs(content, kept, init)
-
-
-def _check_picture(name: str, picture: Tensor) -> None:
-    expected = "a float32 tensor (1, 3, H, W) with values in [0, 1], as nst_lab.load_image gives"
-    if not isinstance(picture, Tensor):
-        raise ConfigError(f"{name} is a {type(picture).__name__}, expected {expected}")
-    if picture.dtype != torch.float32 or picture.dim() != 4 or picture.shape[:2] != (1, 3):
-        raise ConfigError(f"{name} is {picture.dtype} {tuple(picture.shape)}, expected {expected}")
-    if not (picture.min() >= 0 and picture.max() <= 1):
-        raise ConfigError(f"{name} has values from {picture.min():g} to {picture.max():g}, expected {expected}")
-
-
 class Synthesis:
     """One run: the coarse-to-fine schedule of `config`; iterating yields one `Step` per closure evaluation.
 
@@ -124,16 +99,17 @@ class Synthesis:
     evaluations that a scale saves by converging are left to the following ones.
 
     Args:
-        inputs: the pictures.
+        inputs: the pictures; of styles with fine images, `Synthesis.inputs` has what was mixed.
         config: a filled configuration.
         network: shared between runs; by default built for this one.
         memory: remembers the targets of that network for other runs.
     """
 
     def __init__(self, inputs: Inputs, config: Config, network: VGG19 | None = None, *, memory: Memory | None = None):
-        self.inputs, self.config, self.memory = inputs, config, memory
+        self.config, self.memory = config, memory
         self.device = resolve_device(config.device)
         self.network = (network or _own_network(config)).to(self.device).requires_grad_(False)
+        self.inputs = self._mixed(inputs) if inputs.fine else inputs
         self.scales = schedule(config)
         self.random = torch.Generator().manual_seed(config.seed)
         self.optimisation: Optimisation | None = None
@@ -163,7 +139,7 @@ class Synthesis:
             start = resize(before.picture, *size, clip=config.optimizer.bounds == "clip")
         used = before.evaluation if before else 0
         optimisation = Optimisation(
-            self._objective(content, styles),
+            self._objective(content, styles, size),
             start.to(self.device),
             config.optimizer,
             split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
@@ -174,10 +150,21 @@ class Synthesis:
             optimisation.optimizer.load_state_dict(resize_moments(before.optimizer.state_dict(), *size))
         return optimisation
 
-    def _objective(self, content: Tensor | None, styles: dict[str, Tensor]) -> Objective:
+    def _objective(self, content: Tensor | None, styles: dict[str, Tensor], size: Size) -> Objective:
         content = None if content is None else content.to(self.device)
         styles = {name: style.to(self.device) for name, style in styles.items()}
-        return Objective(self.network, content, styles, self.config, self.memory)
+        masks = self.inputs.masks.resized(size, {name: tuple(style.shape[-2:]) for name, style in styles.items()})
+        return Objective(self.network, content, styles, self.config, self.memory, masks.to(self.device))
+
+    def _mixed(self, inputs: Inputs) -> Inputs:
+        """The inputs with the styles that have a fine image mixed with it, at the size of the last scale."""
+        _, styles, _ = at_scale(inputs, self.config, 1.0)
+        with numerics(self.config.threads, self.config.precision == "tf32"):
+            mixed = {
+                name: mix_scales(styles[name], fine, self.config, self.network, self.memory)
+                for name, fine in inputs.fine.items()
+            }
+        return replace(inputs, styles=inputs.styles | mixed, fine={})
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the steps to come depend on, between two steps; tensors and plain values."""
@@ -192,7 +179,7 @@ class Synthesis:
         with numerics(self.config.threads, self.config.precision == "tf32"):
             content, styles, size = at_scale(self.inputs, self.config, self.scales[state["scale"]].factor)
             blank = torch.zeros(1, 3, *size, device=self.device)
-            objective, options = self._objective(content, styles), self.config.optimizer
+            objective, options = self._objective(content, styles, size), self.config.optimizer
             self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"])
         self.optimisation.load_state_dict(state["optimisation"])
         self.random.set_state(state["random"])
@@ -221,11 +208,13 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-Size = tuple[int, int]  # height, width
-
-
 def sizes_at(
-    content: Size | None, styles: dict[str, Size], init: Size | None, config: Config, factor: float = 1.0
+    content: Size | None,
+    styles: dict[str, Size],
+    init: Size | None,
+    config: Config,
+    factor: float = 1.0,
+    fine: dict[str, Size] | None = None,
 ) -> tuple[Size, dict[str, Size]]:
     """Sizes of the result and of the styles at `factor` of the configured size, from those of the pictures given.
 
@@ -241,9 +230,13 @@ def sizes_at(
         return original if larger and not enlarge else wanted
 
     style = config.style
+    sizes = dict(zip(short_names(style.images), style.sizes or [None] * len(style.images), strict=True))
     result = scaled(content or next(iter(styles.values()), init), config.size)
-    styled = {name: scaled(own, style.size or config.size, style.upscale) for name, own in styles.items()}
-    _check_deepest_tap({"the result": result} | styled, config)
+    styled = {
+        name: scaled(own, sizes.get(name) or style.size or config.size, style.upscale) for name, own in styles.items()
+    }
+    mixed = {f"the fine image of {name}": fine_size(own, styled[name]) for name, own in (fine or {}).items()}
+    _check_deepest_tap({"the result": result} | styled | (mixed if factor == 1 else {}), config)
     return result, styled
 
 
@@ -251,7 +244,8 @@ def at_scale(inputs: Inputs, config: Config, factor: float) -> tuple[Tensor | No
     """Content, styles and the result's height and width at `factor` of the configured size."""
     content, init = (None if image is None else tuple(image.shape[-2:]) for image in (inputs.content, inputs.init))
     originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()}
-    size, styled = sizes_at(content, originals, init, config, factor)
+    fine = {name: tuple(picture.shape[-2:]) for name, picture in inputs.fine.items()}
+    size, styled = sizes_at(content, originals, init, config, factor, fine)
     styles = {name: resize(own, *styled[name], resampling=config.resampling) for name, own in inputs.styles.items()}
     picture = None if content is None else resize(inputs.content, *size, resampling=config.resampling)
     return picture, styles, size

@@ -1,5 +1,6 @@
 """The pictures that a configuration names: decoded, or only measured from their headers."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from torch import Tensor
@@ -7,9 +8,12 @@ from torch import Tensor
 from nst_lab.config.schema import Config, used_styles
 from nst_lab.errors import ImageError
 from nst_lab.images import catalog
-from nst_lab.images.pictures import image_size, load_image
+from nst_lab.images.pictures import image_size, load_image, load_mask
+from nst_lab.losses.guidance import Masks, content_guides, style_guides
+from nst_lab.losses.objective import active_layers, layers_of_styles
 from nst_lab.memory import Memory
-from nst_lab.optimisation.synthesis import Inputs, Size, sizes_at
+from nst_lab.optimisation.inputs import Inputs, Size
+from nst_lab.optimisation.synthesis import sizes_at
 
 DECODED = Memory(256 * 2**20)  # pictures of the last runs of this process, so that a sweep decodes each once
 
@@ -20,6 +24,18 @@ def load_inputs(config: Config) -> Inputs:
         content=None if config.content.image is None else _decoded(config.content.image),
         styles={name: _decoded(image) for name, image in _needed_styles(config)},
         init=_decoded(config.init.image) if config.init.kind == "file" else None,
+        masks=load_masks(config),
+        fine={name: _decoded(image) for name, image in _needed(config, config.style.fine)},
+    )
+
+
+def load_masks(config: Config) -> Masks:
+    """Decode the masks that a configuration names."""
+    style, content = config.style, config.content.mask if config.loss.content_weight > 0 else None
+    return Masks(
+        regions={name: _decoded_mask(mask) for name, mask in _needed(config, style.masks)},
+        parts={name: _decoded_mask(mask) for name, mask in _needed(config, style.guides)},
+        content=None if content is None else _decoded_mask(content),
     )
 
 
@@ -27,11 +43,20 @@ def _decoded(image: str) -> Tensor:
     return DECODED.recall(catalog.sha256(image), lambda: load_image(image))
 
 
+def _decoded_mask(mask: str) -> Tensor:
+    return DECODED.recall(("mask", catalog.sha256(mask)), lambda: load_mask(mask))
+
+
 def _needed_styles(config: Config) -> list[tuple[str, str]]:
     """Short name and image of every style that the run depends on."""
-    images = config.style.images
-    styles = zip(catalog.short_names(images), images, used_styles(config), strict=True)
-    return [(name, image) for name, image, used in styles if used]
+    return _needed(config, config.style.images)
+
+
+def _needed(config: Config, listed: Sequence[str | None] | None) -> list[tuple[str, str]]:
+    """Of a list with an entry for each style, those of the styles that the run depends on, by the style's short name."""
+    names = catalog.short_names(config.style.images)
+    entries = zip(names, listed or [None] * len(names), used_styles(config), strict=True)
+    return [(name, entry) for name, entry, used in entries if used and entry is not None]
 
 
 def sizes_from_headers(config: Config, factor: float = 1.0) -> tuple[Size, dict[str, Size]]:
@@ -47,11 +72,12 @@ def sizes_from_headers(config: Config, factor: float = 1.0) -> tuple[Size, dict[
         image_size(config.init.image) if config.init.kind == "file" else None,
         config,
         factor,
+        {name: image_size(image) for name, image in _needed(config, config.style.fine)},
     )
 
 
 def check_sizes(config: Config) -> None:
-    """Raise before any work if a picture is too small for the layers at any scale.
+    """Raise before any work if at any scale a picture is too small for the layers, or a region vanishes at one.
 
     A picture that cannot be read is no reason to refuse a sweep: its cells will fail and say so.
 
@@ -60,4 +86,14 @@ def check_sizes(config: Config) -> None:
     """
     with suppress(ImageError):
         for factor in {scale.factor for scale in config.scales or []} | {1.0}:
-            sizes_from_headers(config, factor)
+            _check_regions(config, *sizes_from_headers(config, factor))
+
+
+def _check_regions(config: Config, result: Size, styles: dict[str, Size]) -> None:
+    style, layers = config.style, config.layers
+    named = [config.content.mask, *(style.masks or []), *(style.guides or [])]
+    if all(catalog.find(mask) for mask in named if mask):  # else the run that fetches it will tell
+        masks = load_masks(config).resized(result, styles)
+        by_style = zip(catalog.short_names(style.images), layers_of_styles(config), strict=True)
+        style_guides(masks, dict(by_style), config)
+        content_guides(masks, active_layers(layers.content, layers.content_weights, config.loss.content_weight))

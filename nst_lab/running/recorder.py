@@ -20,11 +20,12 @@ from torch import Tensor
 from torch.utils.tensorboard import summary
 
 from nst_lab.config.composition import flat, to_settings
-from nst_lab.config.schema import Config
+from nst_lab.config.schema import Config, named_pictures
 from nst_lab.images import catalog
 from nst_lab.images.pictures import to_bytes
+from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Step
-from nst_lab.optimisation.synthesis import Inputs, at_scale
+from nst_lab.optimisation.synthesis import at_scale
 from nst_lab.running import events, runs
 from nst_lab.running.claims import Claim
 
@@ -37,7 +38,7 @@ class Recorder:
     Args:
         folder: an existing run folder.
         config: its filled configuration.
-        inputs: content and styles, shown once, at the size at which the network sees them.
+        inputs: content, styles and masks, shown once, at the size at which the network sees them.
         seconds: what a run that is resumed has taken already.
     """
 
@@ -60,11 +61,12 @@ class Recorder:
         self.board.close()
 
     def _describe(self, config: Config, inputs: Inputs) -> None:
-        images = [config.content.image, *config.style.images, config.init.image]
-        credits = "\n".join(f"- {catalog.credit(image)}" for image in images if image)
+        credits = "\n".join(f"- {catalog.credit(image)}" for image in named_pictures(config))
         settings = OmegaConf.to_yaml(OmegaConf.create(to_settings(config)))
-        content, styles, _ = at_scale(inputs, config, 1.0)
+        content, styles, size = at_scale(inputs, config, 1.0)
         sources = {f"source/style/{name}": style for name, style in styles.items()}
+        masks = inputs.masks.resized(size, {name: tuple(style.shape[-2:]) for name, style in styles.items()})
+        sources |= {f"source/mask/{name}": mask.expand(-1, 3, -1, -1) for name, mask in masks.by_name().items()}
         if content is not None:
             sources["source/content"] = content
         start = hparams_pb(_hyperparameters(config), trial_id=self.board.path.parent.name)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nst_lab.config.checks import check_config
-from nst_lab.config.schema import Config
+from nst_lab.config.schema import Config, named_pictures
 from nst_lab.errors import UserError
 from nst_lab.images import catalog
 from nst_lab.images.pictures import load_image, save_image
@@ -167,7 +167,7 @@ class _Attempt:
             synthesis.load_state_dict(self.resumed["synthesis"])
         seconds = self.resumed["seconds"] if self.resumed else 0.0
         with (
-            Recorder(self.folder, config, inputs, seconds) as recorder,
+            Recorder(self.folder, config, synthesis.inputs, seconds) as recorder,
             ProgressLine(label, config.optimizer.evaluations) as line,
             Deferral() as interruption,
         ):
@@ -176,7 +176,7 @@ class _Attempt:
                 raise RunError(step.stop.detail)
             if config.log.distances:
                 measured = distances_of_run(
-                    self.folder / runs.RESULT, inputs.content, inputs.styles, resampling=config.resampling
+                    self.folder / runs.RESULT, inputs.content, synthesis.inputs.styles, resampling=config.resampling
                 )
                 self.manifest |= {"distances": measured, "metrics_version": METRICS_VERSION}
             recorder.finish(step.evaluation, self.manifest.get("distances", {}))
@@ -232,9 +232,8 @@ class _Attempt:
 
 def _circumstances(config: Config) -> dict[str, Any]:
     device = resolve_device(config.device)
-    images = [image for image in (config.content.image, *config.style.images, config.init.image) if image]
     return {
-        "credits": [catalog.credit(image) for image in images],
+        "credits": [catalog.credit(image) for image in named_pictures(config)],
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "commit": _commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",

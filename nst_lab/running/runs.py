@@ -27,7 +27,8 @@ HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log
 # Keys that a hash of their bytes, or the weights that follow from them, stand for.
 STOOD_FOR = {
     "convention", "content.image", "style.images", "init.image", "model.weights", "model.means",
-    "layers.content_profile", "layers.style_profile", "style.profile",
+    "layers.content_profile", "layers.style_profile", "style.profile", "style.masks", "style.guides", "style.fine",
+    "content.mask",
 }  # fmt: skip
 # Keys younger than the fingerprints of runs that exist: left out at the value that changes nothing.
 NEUTRAL = {
@@ -35,6 +36,7 @@ NEUTRAL = {
     "loss.tv_range": 1, "loss.gram_shift": 0, "loss.style_scale": "none", "loss.mmd_c": 1, "loss.mmd_samples": 256,
     "loss.histogram_layers": ["relu1_1", "relu4_1"], "loss.histogram_weight": 10, "init.noise_origin": "zero",
     "optimizer.averaging": 0, "optimizer.carry_state": False,
+    "style.guidance": "resample", "style.fine_layers": ["relu1_1", "relu2_1"], "style.fine_evaluations": 100,
 }  # fmt: skip
 
 
@@ -59,8 +61,23 @@ def identify(config: Config) -> Identity:
     }
     if config.model.normalized and config.model.means:
         hashes["means"] = weight_files.identity(config.model.means)
+    hashes |= _hashes_of_controls(config)
     text = json.dumps([RESULT_VERSION, _determining(picture_settings(config)), hashes], sort_keys=True)
     return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
+
+
+def _hashes_of_controls(config: Config) -> dict[str, Any]:
+    """Of masks, guides and fine images; only where there are some, as runs that are older than these keys have none."""
+    used = used_styles(config)
+    hashes: dict[str, Any] = {}
+    for key in ("masks", "guides", "fine"):
+        listed = getattr(config.style, key) or []
+        named = [image if needed else None for image, needed in zip(listed, used, strict=False)]
+        if any(named):
+            hashes[key] = [_image_hash(image) for image in named]
+    if config.content.mask is not None and config.loss.content_weight > 0:
+        hashes["content_mask"] = _image_hash(config.content.mask)
+    return hashes
 
 
 def picture_settings(config: Config) -> dict[str, Any]:
@@ -112,6 +129,8 @@ def _in_short(key: str, value: Any) -> str:
 
 
 def _value_in_short(value: Any) -> str:
+    if isinstance(value, list):  # of a list of lists
+        return "_".join(map(_value_in_short, value))
     if isinstance(value, Scale):
         value = value.factor
     if isinstance(value, float):

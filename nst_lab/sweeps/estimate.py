@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from rich.table import Table
 
-from nst_lab.config.schema import Config
+from nst_lab.config.schema import Config, mixes_scales
+from nst_lab.images.catalog import short_names
 from nst_lab.losses.objective import needed_taps
 from nst_lab.network.architecture import IMAGENET_INPUT, layers_up_to
 from nst_lab.network.vgg import VGG19
@@ -62,7 +63,17 @@ def seconds(config: Config, speed: float) -> float:
     budgets = split_budget(config.optimizer.evaluations, scales)
     sizes = [sizes_from_headers(config, scale.factor)[0] for scale in scales]
     flops = (n * convolution_flops(needed_taps(config), *size) for n, size in zip(budgets, sizes, strict=True))
-    return sum(flops) / speed
+    return (sum(flops) + _mixing_flops(config)) / speed
+
+
+def _mixing_flops(config: Config) -> float:
+    """Of the styles that are mixed with a fine image before the run."""
+    if not mixes_scales(config):
+        return 0.0
+    styles = sizes_from_headers(config)[1]
+    mixed = [name for name, fine in zip(short_names(config.style.images), config.style.fine, strict=True) if fine]
+    sizes = [styles[name] for name in mixed if name in styles]
+    return config.style.fine_evaluations * sum(convolution_flops(config.style.fine_layers, *size) for size in sizes)
 
 
 def print_estimate(planned: Sequence[Planned]) -> None:

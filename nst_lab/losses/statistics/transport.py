@@ -32,7 +32,7 @@ class SlicedWasserstein:
     def _directions(self, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
         return directions(channels, seed=self.seed).to(device, dtype)
 
-    def measure(self, features: Tensor) -> Measured:
+    def measure(self, features: Tensor, guide: None = None) -> Measured:
         projected = self.directions(features.shape[1], features.device, features.dtype) @ features.flatten(2)
         return projected, order_of(projected)
 
@@ -56,7 +56,7 @@ class Histogram:
         self.gram, self.reduction, self.weight = Gram(loss), loss.style_reduction, loss.histogram_weight
         self.part_means = lru_cache(part_means)
 
-    def measure(self, features: Tensor) -> Measured:
+    def measure(self, features: Tensor, guide: None = None) -> Measured:
         flat = features.flatten(2)
         return *self.gram.measure(features), flat, order_of(flat)
 

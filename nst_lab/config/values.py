@@ -1,0 +1,39 @@
+"""How a value is written in a message, and the checks that several parts of a configuration share."""
+
+from typing import Any
+
+from nst_lab.errors import ConfigError
+from nst_lab.images import catalog
+
+
+def show(value: Any) -> str:
+    """A value as it is written in YAML and on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(show, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+
+
+def check_count(key: str, values: list, of_key: str, names: list) -> None:
+    """Raise unless there is one value for each of `names`."""
+    if len(values) != len(names):
+        raise ConfigError(
+            f"{key}={show(values)}: {len(values)} values, expected {len(names)}, one for each of "
+            f"{of_key}={show(names)}"
+        )
+
+
+def check_distinct(key: str, names: list[str]) -> None:
+    """Raise if a name is listed twice."""
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"{key}={show(names)}: {', '.join(sorted(repeated))} is listed twice")
+
+
+def check_image(key: str, image: str) -> None:
+    """Raise unless `image` is a catalog name or an existing file. Nothing is fetched."""
+    catalog.entries()  # a mistake in the user's own catalog is not one of this key
+    try:
+        catalog.check(image)
+    except ConfigError as error:
+        raise ConfigError(f"{key}={image}: {str(error).removeprefix(f'{image}: ')}") from None
