@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 import torch.nn.functional as F
-from test_style import crowson_w2
+from test_wasserstein import crowson_w2
 from torch import Tensor
 
 from nst_lab import compose

@@ -25,12 +25,10 @@ class SlicedWasserstein:
     """
 
     def __init__(self, loss: Loss, seed: int):
-        self.reduction, self.seed = loss.style_reduction, seed
+        self.reduction = loss.style_reduction
         # The same for all evaluations: directions on the device, the style's quantiles at the picture's size.
-        self.directions, self.part_means = lru_cache(self._directions), lru_cache(part_means)
-
-    def _directions(self, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-        return directions(channels, seed=self.seed).to(device, dtype)
+        self.directions = lru_cache(lambda channels, *place: directions(channels, seed=seed).to(*place))
+        self.part_means = lru_cache(part_means)
 
     def measure(self, features: Tensor, guide: None = None) -> Measured:
         projected = self.directions(features.shape[1], features.device, features.dtype) @ features.flatten(2)
