@@ -23,8 +23,8 @@ from nst_lab.config.composition import flat, to_settings
 from nst_lab.config.schema import Config, named_pictures
 from nst_lab.images import catalog
 from nst_lab.images.pictures import to_bytes
-from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.inputs import Inputs
+from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.synthesis import at_scale
 from nst_lab.running import events, runs
 from nst_lab.running.claims import Claim
