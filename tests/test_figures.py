@@ -31,7 +31,7 @@ EXPECTED = {
         f"ablation_{what}"
         for what in (
             "pooling", "normalized", "init", "optimizer", "style_layers", "content_layer", "weights", "blend", "tv",
-            "conventions",
+            "conventions", "masks", "fine_and_coarse",
         )
     ),
 }  # fmt: skip
@@ -415,7 +415,7 @@ def shared_runs(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_made_at_a_tiny_size(name, shared_runs, composer, capsys):
-    size = 64 if name == "gatys2017_fig5" else 32  # its coarsest scale is half of that
+    size = {"gatys2017_fig5": 64, "ablation_masks": 256}.get(name, 32)  # a coarsest scale; whole receptive fields
     words = ("images=built_in", f"size={size}", "evaluations=2", f"out_dir={shared_runs}")
     extra = ("log.distances=false", "log.images=0", "threads=1", *OFFLINE.get(name, ()))
     assert command([f"figure={name}", *words, *extra]) == 0, capsys.readouterr().err

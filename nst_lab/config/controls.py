@@ -62,7 +62,9 @@ def _check_layers(config: Config) -> None:
                 f"style.layers[{index}]={show(names)}: no layer of {style.images[index]} has a weight; expected one "
                 f"at least, or style.weights[{index}]=0"
             )
-    if style.blend == "targets" and (len({*map(tuple, style.layers)}) > 1 or len({*map(tuple, style.layer_weights)}) > 1):
+    if style.blend == "targets" and (
+        len({*map(tuple, style.layers)}) > 1 or len({*map(tuple, style.layer_weights)}) > 1
+    ):
         raise ConfigError(
             f"style.layers={show(style.layers)}: style.blend=targets makes one style of all, with the same layers and "
             "weights; expected weighted, sum or loss_share"

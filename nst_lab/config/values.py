@@ -19,8 +19,7 @@ def check_count(key: str, values: list, of_key: str, names: list) -> None:
     """Raise unless there is one value for each of `names`."""
     if len(values) != len(names):
         raise ConfigError(
-            f"{key}={show(values)}: {len(values)} values, expected {len(names)}, one for each of "
-            f"{of_key}={show(names)}"
+            f"{key}={show(values)}: {len(values)} values, expected {len(names)}, one for each of {of_key}={show(names)}"
         )
 
 

@@ -43,7 +43,9 @@ class Masks:
     def to(self, device: torch.device) -> "Masks":
         """The same on a device."""
         content = None if self.content is None else self.content.to(device)
-        return Masks(*({name: mask.to(device) for name, mask in of.items()} for of in (self.regions, self.parts)), content)
+        return Masks(
+            *({name: mask.to(device) for name, mask in of.items()} for of in (self.regions, self.parts)), content
+        )
 
     def by_name(self) -> dict[str, Tensor]:
         """All of them, each by what it is the mask of."""

@@ -1,4 +1,4 @@
-"""Scale control: the fine structures of one style on the coarse structures of another (Gatys et al. 2017, section 6)."""
+"""Scale control: the fine structures of one style on the coarse ones of another (Gatys et al. 2017, section 6)."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -53,7 +53,7 @@ def _needed_styles(config: Config) -> list[tuple[str, str]]:
 
 
 def _needed(config: Config, listed: Sequence[str | None] | None) -> list[tuple[str, str]]:
-    """Of a list with an entry for each style, those of the styles that the run depends on, by the style's short name."""
+    """Of a list with an entry for each style, those of the styles that the run depends on, by their short names."""
     names = catalog.short_names(config.style.images)
     entries = zip(names, listed or [None] * len(names), used_styles(config), strict=True)
     return [(name, entry) for name, entry, used in entries if used and entry is not None]
