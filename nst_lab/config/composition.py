@@ -319,7 +319,9 @@ def shipped_defaults() -> dict[str, Any]:
     """The values in `conf/` of what no convention owns and a run is known by."""
     config = OmegaConf.load(conf_directory() / "config.yaml")
     optimizer = OmegaConf.load(conf_directory() / "optimizer" / "convention.yaml")
+    color = OmegaConf.load(conf_directory() / "color" / "none.yaml")
     shipped = {key: config[key] for key in ("size", "seed", "scales", "precision")}
+    shipped |= {f"color.{key}": value for key, value in color.items()}
     return shipped | {"optimizer.evaluations": optimizer.evaluations}
 
 

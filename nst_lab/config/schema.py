@@ -107,7 +107,8 @@ class Loss:
     style_factor: float | None = _more_than(0)
     w2_sqrt: str | None = _one_of("exact", "newton_schulz12")
     w2_eps: float | None = _more_than(0)
-    tv_form: str | None = _one_of("l1", "squared", "nine_point", "squared_gradient")
+    tv_form: str | None = _one_of("l1", "squared", "nine_point", "squared_gradient", "l2", "power")
+    tv_exponent: float | None = _at_least(1)
     tv_reduction: str | None = _one_of("mean", "sum")
     tv_factor: float | None = _more_than(0)
     tv_range: float | None = _more_than(0)
@@ -137,11 +138,20 @@ class Optimizer:
     betas: list[float] | None = _between(0, 0.999999)
     momentum: float | None = _between(0, 1)
     pixel_scale: float | None = _more_than(0)
-    bounds: str | None = _one_of("none", "straight_through", "clip")
+    bounds: str | None = _one_of("none", "straight_through", "clip", "project")
+    bounds_range: str | None = _one_of("unit", "style")
     averaging: float | None = _between(0, 0.999999)
     carry_state: bool | None = _key()
     tolerance: float = _at_least(0)
     window: int = _at_least(2)
+
+
+@dataclass
+class Color:
+    """Colour control (`images/color.py`): what is done to colours before and after a run, and by which linear map."""
+
+    mode: str = _one_of("none", "luminance", "match", "histogram", "content_chroma")
+    match: str = _one_of("cholesky", "pca", "symmetric")
 
 
 @dataclass
@@ -214,6 +224,8 @@ class Config:
     loss: Loss = field(default_factory=Loss)
     init: Init = field(default_factory=Init)
     optimizer: Optimizer = field(default_factory=Optimizer)
+    parametrisation: str | None = _one_of("pixel", "fourier")
+    color: Color = field(default_factory=Color)
     scales: list[Scale] | None = _key()
     model: Model = field(default_factory=Model)
     log: Log = field(default_factory=Log)

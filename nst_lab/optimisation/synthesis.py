@@ -15,6 +15,7 @@ from nst_lab.config.checks import check_config
 from nst_lab.config.schema import Config, Scale, used_styles
 from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
+from nst_lab.images.color import ColorControl
 from nst_lab.images.pictures import resize, target_size
 from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.memory import Memory
@@ -22,9 +23,13 @@ from nst_lab.network.architecture import layers_up_to
 from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import prepare_weights
 from nst_lab.optimisation.averaging import resize_moments
+from nst_lab.optimisation.bounds import Box
 from nst_lab.optimisation.initial import initial_image
 from nst_lab.optimisation.numerics import numerics
 from nst_lab.optimisation.optimize import Optimisation, Step, Stop
+from nst_lab.optimisation.parametrisation import parametrisation
+
+Size = tuple[int, int]  # height, width
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,9 @@ class Inputs:
 class Result:
     """What a run made.
 
-    `image` (1, 3, H, W) float32 on the CPU, clipped to [0, 1]; `losses` are those of that picture before clipping (with
-    `optimizer.averaging`, of the last iterate evaluated), `history` the total of every evaluation.
+    `image` (1, 3, H, W) float32 on the CPU, clipped to [0, 1]; `losses` are those of that picture before clipping and
+    before its colours were restored (with `optimizer.averaging`, of the last iterate evaluated), `history` the total of
+    every evaluation.
     """
 
     image: Tensor
@@ -99,6 +105,8 @@ def _checked_inputs(content: Tensor | None, styles: Sequence[Tensor], init: Tens
             _check_picture(name, picture)
     if content is None and (config.loss.content_weight > 0 or config.init.kind in ("content", "mix")):
         raise ConfigError("content is None while loss.content_weight > 0 or the start is made from it")
+    if content is None and config.color.mode != "none":
+        raise ConfigError(f"content is None while color.mode={config.color.mode} takes its colours")
     if init is None and config.init.kind == "file":
         raise ConfigError("init is None while init.kind=file")
     used = zip(names, styles, used_styles(config), strict=True)
@@ -124,14 +132,16 @@ class Synthesis:
     evaluations that a scale saves by converging are left to the following ones.
 
     Args:
-        inputs: the pictures.
+        inputs: the pictures. The attribute `inputs` has them as the run sees them, after colour control.
         config: a filled configuration.
         network: shared between runs; by default built for this one.
         memory: remembers the targets of that network for other runs.
     """
 
     def __init__(self, inputs: Inputs, config: Config, network: VGG19 | None = None, *, memory: Memory | None = None):
-        self.inputs, self.config, self.memory = inputs, config, memory
+        self.config, self.memory = config, memory
+        self.colors = ColorControl(config.color, inputs.content, config.resampling)
+        self.inputs = _recolored(inputs, self.colors)
         self.device = resolve_device(config.device)
         self.network = (network or _own_network(config)).to(self.device).requires_grad_(False)
         self.scales = schedule(config)
@@ -146,7 +156,8 @@ class Synthesis:
                 final = self.optimisation.scale == len(self.scales) - 1
                 for step in self.optimisation:
                     diverged = step.stop is not None and step.stop.reason == "not_finite"
-                    yield replace(step, last=step.stop is not None and (final or diverged))
+                    last = step.stop is not None and (final or diverged)
+                    yield replace(step, last=last, finish=self.colors.finish)
                     if diverged:
                         return
                 if final:
@@ -169,10 +180,20 @@ class Synthesis:
             split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
             used=used,
             scale=scale,
+            **self._space(size),
         )
         if before and config.optimizer.carry_state and config.optimizer.name == "adam":
             optimisation.optimizer.load_state_dict(resize_moments(before.optimizer.state_dict(), *size))
         return optimisation
+
+    def _space(self, size: Size) -> dict[str, Any]:
+        """What the variable means, and the range of its pixels."""
+        config = self.config
+        space = parametrisation(config.parametrisation, config.color.mode == "luminance", *size, self.device)
+        if config.optimizer.bounds_range == "unit":
+            return {"parametrisation": space}
+        first = next(iter(self.inputs.styles.values()))
+        return {"parametrisation": space, "box": Box.around(first).map(lambda end: end.to(self.device))}
 
     def _objective(self, content: Tensor | None, styles: dict[str, Tensor]) -> Objective:
         content = None if content is None else content.to(self.device)
@@ -193,9 +214,15 @@ class Synthesis:
             content, styles, size = at_scale(self.inputs, self.config, self.scales[state["scale"]].factor)
             blank = torch.zeros(1, 3, *size, device=self.device)
             objective, options = self._objective(content, styles), self.config.optimizer
-            self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"])
+            self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"], **self._space(size))
         self.optimisation.load_state_dict(state["optimisation"])
         self.random.set_state(state["random"])
+
+
+def _recolored(inputs: Inputs, colors: ColorControl) -> Inputs:
+    styles = {name: colors.style(style) for name, style in inputs.styles.items()}
+    init = None if inputs.init is None else colors.plain(inputs.init)
+    return replace(inputs, content=colors.content, styles=styles, init=init)
 
 
 def _own_network(config: Config) -> VGG19:
@@ -219,9 +246,6 @@ def resolve_device(name: str) -> torch.device:
         present = [kind for kind, there in available.items() if there]
         raise ConfigError(f"device={name}: not available on this machine; available: auto, {', '.join(present)}")
     return torch.device(name)
-
-
-Size = tuple[int, int]  # height, width
 
 
 def sizes_at(

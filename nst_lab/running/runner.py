@@ -157,7 +157,7 @@ class _Attempt:
             synthesis.load_state_dict(self.resumed["synthesis"])
         seconds = self.resumed["seconds"] if self.resumed else 0.0
         with (
-            Recorder(self.folder, config, inputs, seconds) as recorder,
+            Recorder(self.folder, config, synthesis.inputs, seconds) as recorder,
             ProgressLine(label, config.optimizer.evaluations) as line,
             Deferral() as interruption,
         ):

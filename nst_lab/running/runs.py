@@ -33,6 +33,8 @@ STOOD_FOR = {
 NEUTRAL = {
     "resampling": "bicubic", "style.upscale": True, "loss.w2_sqrt": "exact", "loss.w2_eps": 1e-4, "loss.tv_factor": 1,
     "loss.tv_range": 1, "init.noise_origin": "zero", "optimizer.averaging": 0, "optimizer.carry_state": False,
+    "optimizer.bounds_range": "unit", "loss.tv_exponent": 2, "parametrisation": "pixel", "color.mode": "none",
+    "color.match": "pca",
 }  # fmt: skip
 
 
@@ -104,6 +106,8 @@ def _in_short(key: str, value: Any) -> str:
     text = "+".join(map(_value_in_short, value if isinstance(value, list) else [value]))
     if last in ("kind", "name", "statistic"):  # noise, adam, w2 say what they are
         return text
+    if section == "color":
+        return f"color_{text}" if last == "mode" and text != "content_chroma" else text
     if section == "layers":
         return f"{last.replace('_weights', '_layer_weights')}_{text}" if "weights" in last else f"{last}_layers_{text}"
     return f"{last}_{text}" if section in ("", "loss", "optimizer") else f"{section}_{last}_{text}"
