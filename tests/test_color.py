@@ -1,4 +1,4 @@
-"""Colour control: moments matched in closed form, chroma that survives, degenerate pictures, and every mode as a run."""
+"""Colour control: moments in closed form, chroma that survives, degenerate pictures, and every mode as a run."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,12 @@ from nst_lab import compose, transfer
 from nst_lab.config.schema import Color
 from nst_lab.errors import ConfigError
 from nst_lab.images.color import (
-    ColorControl, luminance, match_histograms, match_moments, moments, with_luminance_of,
+    ColorControl,
+    luminance,
+    match_histograms,
+    match_moments,
+    moments,
+    with_luminance_of,
 )  # fmt: skip
 from nst_lab.images.pictures import load_image, resize, to_bytes
 from nst_lab.metrics import distances
