@@ -13,7 +13,7 @@ from nst_lab.errors import ConfigError
 from nst_lab.sweeps.sweep import expand
 
 CONF = CHECKOUT / "conf"
-GROUPS = {"content", "style", "layers", "convention", "init", "optimizer", "model", "experiment", "search"}
+GROUPS = {"content", "style", "layers", "convention", "init", "optimizer", "model", "color", "experiment", "search"}
 
 # Override -> what the line must contain: key and value first, then what would be valid, the nearest name last.
 MISTAKES = {
@@ -45,7 +45,14 @@ MISTAKES = {
     "convention=gatis": ("convention=gatis", "gatys, gatys_printed", "seed", "did you mean gatys?"),
     "experiment=peers/gatis": ("experiment=peers/gatis", "peers/gatys", "did you mean peers/gatys?"),
     "experiment=quikstart": ("experiment=quikstart", "valid:", "did you mean quickstart?"),
-    "loss.tv_form=l2": ("loss.tv_form=l2", "nine_point, squared_gradient", "did you mean l1?"),
+    "loss.tv_form=l3": ("loss.tv_form=l3", "nine_point, squared_gradient, l2, power", "did you mean l"),
+    "loss.tv_exponent=0.5": ("loss.tv_exponent=0.5", "at least 1"),
+    "color.mode=grey": ("color.mode=grey", "none, luminance, match, histogram, content_chroma"),
+    "color=mach": ("color=mach", "did you mean match?"),
+    "color.match=qr": ("color.match=qr", "cholesky, pca, symmetric"),
+    "parametrisation=furier": ("parametrisation=furier", "pixel, fourier", "did you mean fourier?"),
+    "optimizer.bounds=projekt": ("optimizer.bounds=projekt", "did you mean project?"),
+    "optimizer.bounds_range=all": ("optimizer.bounds_range=all", "unit, style"),
     "loss.statistic=w3": ("loss.statistic=w3", "gram, moments, bn, w2", "did you mean w2?"),
     "loss.w2_sqrt=newton": ("loss.w2_sqrt=newton", "exact, newton_schulz12"),
     "loss.w2_eps=0": ("loss.w2_eps=0", "greater than 0"),

@@ -31,7 +31,7 @@ EXPECTED = {
         f"ablation_{what}"
         for what in (
             "pooling", "normalized", "init", "optimizer", "style_layers", "content_layer", "weights", "blend", "tv",
-            "conventions", "masks", "fine_and_coarse",
+            "conventions", "masks", "fine_and_coarse", "color",
         )
     ),
 }  # fmt: skip

@@ -127,6 +127,59 @@ def test_gradient_of_the_gram_matrix(divisor: str) -> None:
     assert torch.autograd.gradcheck(lambda x: gram_matrix(x, divisor), features)
 
 
+ISOTROPIC = [("l2", 1.0), ("power", 1.0), ("power", 1.5), ("power", 2.0), ("power", 3.0)]
+
+
+@pytest.mark.parametrize(("form", "exponent"), ISOTROPIC)
+def test_the_isotropic_forms_by_hand(form: str, exponent: float) -> None:
+    image = torch.tensor([[0.0, 3.0], [4.0, 4.0]], dtype=torch.float64).view(1, 1, 2, 2)
+    # differences to the right and down: (3, 4) and (0, 1) above, (0, 0) and (0, 0) below
+    expected = 5**exponent + 1
+    assert total_variation(image, form, "sum", exponent).item() == pytest.approx(expected)
+    assert total_variation(image, form, "mean", exponent).item() == pytest.approx(expected / 4)
+
+
+@settings(deadline=None)
+@given(sides, sides, seeds)
+def test_the_power_of_two_is_the_squared_sum_and_that_of_one_the_root(height: int, width: int, seed: int) -> None:
+    image = random_features(3, height, width, seed)
+    squared = total_variation(image, "squared", "sum")
+    torch.testing.assert_close(total_variation(image, "power", "sum", 2), squared)
+    root = total_variation(image, "l2", "sum")
+    torch.testing.assert_close(total_variation(image, "power", "sum", 1), root)
+    assert root - 1e-9 <= total_variation(image, "l1", "sum") <= math.sqrt(2) * root + 1e-9  # √(a² + b²) ≤ |a| + |b|
+
+
+def test_an_edge_costs_the_isotropic_form_its_length() -> None:
+    """Of a step along the rising diagonal the anisotropic form counts both legs."""
+    step = (torch.arange(40)[:, None] + torch.arange(40) >= 40).double().view(1, 1, 40, 40)
+    isotropic, anisotropic = (total_variation(step, form, "sum").item() for form in ("l2", "l1"))
+    assert anisotropic == 2 * 38 + 2
+    assert isotropic == pytest.approx(math.sqrt(2) * 38 + 2)  # at the border one of the two neighbours is missing
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(("form", "exponent"), ISOTROPIC)
+def test_gradient_of_the_isotropic_forms(form: str, exponent: float, reduction: str) -> None:
+    image = random_features(3, 4, 5, 0).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: total_variation(x, form, reduction, exponent), image)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (4, 6)])
+@pytest.mark.parametrize("step", [0.0, 1e-30, 1e-20])
+@pytest.mark.parametrize(("form", "exponent"), ISOTROPIC)
+def test_the_isotropic_forms_have_a_finite_gradient_on_flat_pictures(
+    form: str, exponent: float, step: float, shape: tuple[int, int]
+) -> None:
+    image = torch.zeros(1, 3, *shape)
+    image[..., -1, -1] = step
+    image.requires_grad_()
+    value = total_variation(image, form, "sum", exponent)
+    value.backward()
+    assert value.isfinite()
+    assert image.grad.abs().max() <= (2.001 if step else 0)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_gradient_of_the_squared_error(reduction: str) -> None:
     value, target = random_features(3, 2, 4, 0).requires_grad_(), random_features(3, 2, 4, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_lab.config.controls import check_controls
-from nst_lab.config.schema import Config, Rule
+from nst_lab.config.schema import Config, Rule, used_styles
 from nst_lab.config.statistics import GRAM_BASED, STATISTICS
 from nst_lab.config.values import check_count, check_distinct, check_image, show
 from nst_lab.errors import ConfigError, WeightsError, nearest
@@ -114,6 +114,8 @@ def check_config(config: Config) -> None:
     _check_terms(config)
     _check_statistic(config)
     _check_init(config)
+    _check_color(config)
+    _check_space(config)
     _check_scales(config)
     _check_model(config)
 
@@ -208,6 +210,36 @@ def _check_init(config: Config) -> None:
         if config.init.image is None:
             raise ConfigError("init.image=null: init.kind=file needs a catalog name or a path")
         check_image("init.image", config.init.image)
+
+
+def _check_color(config: Config) -> None:
+    mode = config.color.mode
+    if mode != "none" and config.content.image is None:
+        raise ConfigError(f"color.mode={mode}: takes the colours of content.image, which is null; expected none")
+
+
+def _check_space(config: Config) -> None:
+    """The optimiser's variable: what bounds and parametrisations go together."""
+    optimizer, bounds = config.optimizer, f"optimizer.bounds={config.optimizer.bounds}"
+    if optimizer.bounds == "project" and optimizer.name == "lbfgs_torch":
+        raise ConfigError(
+            f"{bounds}: torch's L-BFGS knows no bounds, its curvature would be that of steps not taken; expected "
+            "optimizer.name=lbfgs, adam or sgd, or straight_through"
+        )
+    if optimizer.bounds_range == "style" and not any(used_styles(config)):
+        raise ConfigError("optimizer.bounds_range=style: no style image is in use; expected unit")
+    if config.parametrisation != "fourier":
+        return
+    if optimizer.bounds in ("clip", "project"):
+        raise ConfigError(
+            f"{bounds}: bounds on pixels are none on the coefficients of parametrisation=fourier; expected none or "
+            "straight_through"
+        )
+    if optimizer.carry_state:
+        raise ConfigError(
+            "optimizer.carry_state=true: moments of the coefficients of parametrisation=fourier cannot be resized like "
+            "pictures; expected false"
+        )
 
 
 def _check_scales(config: Config) -> None:

@@ -344,9 +344,11 @@ def shipped_defaults() -> dict[str, Any]:
     config = OmegaConf.load(conf_directory() / "config.yaml")
     optimizer = OmegaConf.load(conf_directory() / "optimizer" / "convention.yaml")
     style = OmegaConf.to_container(OmegaConf.load(conf_directory() / "style" / "none.yaml"))
+    color = OmegaConf.load(conf_directory() / "color" / "none.yaml")
     shipped = {key: config[key] for key in ("size", "seed", "scales", "precision")}
     shipped |= {"optimizer.evaluations": optimizer.evaluations, "content.mask": None}
-    return shipped | {f"style.{key}": value for key, value in style.items() if key in OF_EACH_STYLE}
+    shipped |= {f"style.{key}": value for key, value in style.items() if key in OF_EACH_STYLE}
+    return shipped | {f"color.{key}": value for key, value in color.items()}
 
 
 def to_settings(config: Config) -> dict[str, Any]:

@@ -132,7 +132,8 @@ class Loss:
     mmd_samples: int | None = _between(1, 100_000)
     histogram_layers: list[str] | None = _layer_names()
     histogram_weight: float | None = _at_least(0)
-    tv_form: str | None = _one_of("l1", "squared", "nine_point", "squared_gradient")
+    tv_form: str | None = _one_of("l1", "squared", "nine_point", "squared_gradient", "l2", "power")
+    tv_exponent: float | None = _at_least(1)
     tv_reduction: str | None = _one_of("mean", "sum")
     tv_factor: float | None = _more_than(0)
     tv_range: float | None = _more_than(0)
@@ -162,11 +163,20 @@ class Optimizer:
     betas: list[float] | None = _between(0, 0.999999)
     momentum: float | None = _between(0, 1)
     pixel_scale: float | None = _more_than(0)
-    bounds: str | None = _one_of("none", "straight_through", "clip")
+    bounds: str | None = _one_of("none", "straight_through", "clip", "project")
+    bounds_range: str | None = _one_of("unit", "style")
     averaging: float | None = _between(0, 0.999999)
     carry_state: bool | None = _key()
     tolerance: float = _at_least(0)
     window: int = _at_least(2)
+
+
+@dataclass
+class Color:
+    """Colour control (`images/color.py`): what is done to colours before and after a run, and by which linear map."""
+
+    mode: str = _one_of("none", "luminance", "match", "histogram", "content_chroma")
+    match: str = _one_of("cholesky", "pca", "symmetric")
 
 
 @dataclass
@@ -239,6 +249,8 @@ class Config:
     loss: Loss = field(default_factory=Loss)
     init: Init = field(default_factory=Init)
     optimizer: Optimizer = field(default_factory=Optimizer)
+    parametrisation: str | None = _one_of("pixel", "fourier")
+    color: Color = field(default_factory=Color)
     scales: list[Scale] | None = _key()
     model: Model = field(default_factory=Model)
     log: Log = field(default_factory=Log)

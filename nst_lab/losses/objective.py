@@ -203,7 +203,7 @@ class Objective(nn.Module):
         loss = self.loss
         if not loss.tv_weight > 0:
             return image.new_zeros(())
-        value = total_variation(image * loss.tv_range, loss.tv_form, loss.tv_reduction)
+        value = total_variation(image * loss.tv_range, loss.tv_form, loss.tv_reduction, loss.tv_exponent)
         terms["tv"] = loss.tv_factor * value
         weighted = loss.tv_weight * terms["tv"]
         # Of the Lua original's TV only the gradient counts: its loss, and so the total, leaves the value out.

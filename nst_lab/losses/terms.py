@@ -45,7 +45,7 @@ def squared_error(value: Tensor, target: Tensor, reduction: str) -> Tensor:
     return F.mse_loss(value, target, reduction=reduction)
 
 
-def total_variation(image: Tensor, form: str, reduction: str) -> Tensor:
+def total_variation(image: Tensor, form: str, reduction: str, exponent: float = 2) -> Tensor:
     """Total variation of a picture (B, 3, H, W), from differences to neighbours.
 
     Args:
@@ -53,12 +53,27 @@ def total_variation(image: Tensor, form: str, reduction: str) -> Tensor:
         form: `l1` adds |d| and `squared` adds d² of the right and the lower neighbour (anisotropic); `nine_point` adds
             ⅔ d² of those and ⅙ d² of the two diagonals, the border replicated (crowsonkb/style-transfer-pytorch);
             `squared_gradient` is ½ d² of right and lower where both exist, whose gradient the Lua original of
-            jcjohnson/neural-style applies (`Objective` leaves its value out of the loss).
-        reduction: `sum`, or `mean` over each direction's differences.
+            jcjohnson/neural-style applies (`Objective` leaves its value out of the loss); `l2` is √(d_r² + d_l²) of the
+            right and the lower neighbour (isotropic), a neighbour beyond the border counting as equal; `power` is that
+            to the power of `exponent` (Mahendran and Vedaldi 2015, section 3: their β). The gradient of both is 0 where
+            nothing differs.
+        reduction: `sum`, or `mean` over each direction's differences (of `l2` and `power`, over all values).
+        exponent: at least 1.
     """
+    if form in ("l2", "power"):
+        variation = _isotropic(image, 1 if form == "l2" else exponent)
+        return variation.mean() if reduction == "mean" else variation.sum()
     # A picture one pixel wide has no neighbours in that direction; the mean of nothing would be NaN.
     parts = [weight * _reduce(d, form, reduction) for weight, d in _differences(image, form) if d.numel()]
     return sum(parts, start=image.new_zeros(()))
+
+
+def _isotropic(image: Tensor, exponent: float) -> Tensor:
+    right, lower = F.pad(image.diff(dim=-1), (0, 1)), F.pad(image.diff(dim=-2), (0, 0, 0, 1))
+    squares = right.square() + lower.square()
+    varies = squares > 0
+    # Where nothing differs a root has no gradient; it must not be computed there either, since 0 · ∞ is NaN.
+    return torch.where(varies, torch.where(varies, squares, 1.0) ** (exponent / 2), 0.0)
 
 
 def _differences(image: Tensor, form: str) -> list[tuple[float, Tensor]]:

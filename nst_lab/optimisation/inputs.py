@@ -51,6 +51,8 @@ def checked_inputs(
         _check_picture(name, picture)
     if content is None and (config.loss.content_weight > 0 or config.init.kind in ("content", "mix")):
         raise ConfigError("content is None while loss.content_weight > 0 or the start is made from it")
+    if content is None and config.color.mode != "none":
+        raise ConfigError(f"content is None while color.mode={config.color.mode} takes its colours")
     if init is None and config.init.kind == "file":
         raise ConfigError("init is None while init.kind=file")
     used = {name for name, needed in zip(names, used_styles(config), strict=True) if needed}

@@ -16,6 +16,8 @@ from torch import Tensor
 FIRST_STEP = 0.01  # root mean square change per pixel of the first step, in units of the pixel range
 LONGEST_STEP = 0.25  # cap on the same for every step
 STATE = ("accepted", "step_taken", "slope", "fraction", "rejected")
+Pair = tuple[Tensor, Tensor, Tensor]  # a move, the change of the gradient along it, one over their product
+LEAST_CURVATURE = 1e-10  # cosine between a move and the change of the gradient, below which a pair says nothing
 SUFFICIENT_DECREASE = 1e-4  # Armijo's constant (Nocedal and Wright 2006, eq. 3.4)
 
 
@@ -27,15 +29,24 @@ class LBFGS(torch.optim.Optimizer):
         learning_rate: factor on every step.
         history: number of correction pairs; each takes two pictures of memory.
         pixel_range: the range of the variable, which the step lengths refer to.
+        picture: the linear map from a change of the variable to that of the picture, whose step lengths count.
 
     Every `step` evaluates the closure exactly once, at the current picture. If that picture did not sufficiently
     lower the loss, the variable moves back towards the last accepted one, and the next call judges the shorter step.
     """
 
-    def __init__(self, variable: Tensor, *, learning_rate: float, history: int, pixel_range: float):
+    def __init__(
+        self,
+        variable: Tensor,
+        *,
+        learning_rate: float,
+        history: int,
+        pixel_range: float,
+        picture: Callable[[Tensor], Tensor] = lambda change: change,
+    ):
         super().__init__([variable], {"lr": learning_rate, "history": history, "pixel_range": pixel_range})
-        self.variable = variable
-        self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
+        self.variable, self.picture = variable, picture
+        self.pairs: deque[Pair] = deque(maxlen=history)
         self.accepted: tuple[Tensor, Tensor, Tensor] | None = None
         self.step_taken: Tensor | None = None
         self.slope = 0.0
@@ -87,39 +98,48 @@ class LBFGS(torch.optim.Optimizer):
         position, _, previous = self.accepted
         moved, change = self.variable.detach().flatten() - position, gradient - previous
         curvature = moved.dot(change)
-        if curvature > 1e-10 * moved.norm() * change.norm():
+        if curvature > LEAST_CURVATURE * moved.norm() * change.norm():
             self.pairs.append((moved, change, 1 / curvature))
 
     def _advance(self, gradient: Tensor) -> None:
-        group, pixels = self.param_groups[0], gradient.numel() ** 0.5
-        direction = self._direction(gradient)
+        group, pairs = self.param_groups[0], self._usable_pairs()
+        direction = _direction(gradient, pairs)
         slope = float(gradient.dot(direction))
-        if not slope < 0:
+        if not (slope < 0 and pairs):
             self.pairs.clear()
-            direction, slope = -gradient, -float(gradient.dot(gradient))
-        length = float(direction.norm()) / pixels
-        limit = (LONGEST_STEP if self.pairs else FIRST_STEP) * group["pixel_range"]
+            pairs, direction, slope = [], -gradient, -float(gradient.dot(gradient))
+        length = self._length(direction)
+        limit = (LONGEST_STEP if pairs else FIRST_STEP) * group["pixel_range"]
         longest = limit / length if length > 0 else 0.0
-        factor = min(group["lr"], longest) if self.pairs else min(group["lr"], 1.0) * longest
+        factor = min(group["lr"], longest) if pairs else min(group["lr"], 1.0) * longest
         self.step_taken = direction * factor
         self.slope, self.fraction = slope * factor, 1.0
         self._place(self.accepted[0] + self.step_taken)
 
-    def _direction(self, gradient: Tensor) -> Tensor:
-        """-H g by the two-loop recursion."""
-        direction, shares = -gradient, []
-        for moved, change, inverse_curvature in reversed(self.pairs):
-            shares.append(inverse_curvature * moved.dot(direction))
-            direction = direction - shares[-1] * change
-        if self.pairs:
-            _, change, inverse_curvature = self.pairs[-1]
-            direction = direction / (inverse_curvature * change.dot(change))
-        for (moved, change, inverse_curvature), share in zip(self.pairs, reversed(shares), strict=True):
-            direction = direction + (share - inverse_curvature * change.dot(direction)) * moved
-        return direction
+    def _usable_pairs(self) -> list[Pair]:
+        return list(self.pairs)
+
+    def _length(self, direction: Tensor) -> float:
+        """Root mean square change per pixel."""
+        change = self.picture(direction.view_as(self.variable)).flatten()
+        return float(change.norm()) / change.numel() ** 0.5
 
     def _place(self, position: Tensor) -> None:
         self.variable.copy_(position.view_as(self.variable))
+
+
+def _direction(gradient: Tensor, pairs: list[Pair]) -> Tensor:
+    """-H g by the two-loop recursion."""
+    direction, shares = -gradient, []
+    for moved, change, inverse_curvature in reversed(pairs):
+        shares.append(inverse_curvature * moved.dot(direction))
+        direction = direction - shares[-1] * change
+    if pairs:
+        _, change, inverse_curvature = pairs[-1]
+        direction = direction / (inverse_curvature * change.dot(change))
+    for (moved, change, inverse_curvature), share in zip(pairs, reversed(shares), strict=True):
+        direction = direction + (share - inverse_curvature * change.dot(direction)) * moved
+    return direction
 
 
 def _moved(value: Any, device: torch.device) -> Any:

@@ -11,7 +11,9 @@ from torch import Tensor
 from nst_lab.config.schema import Optimizer
 from nst_lab.losses.objective import Losses
 from nst_lab.optimisation.averaging import Average
+from nst_lab.optimisation.bounds import BoundedLBFGS, Box, StraightThrough
 from nst_lab.optimisation.lbfgs import LBFGS
+from nst_lab.optimisation.parametrisation import Parametrisation, Pixels
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class Step:
     counts from 1 over the whole run, `scale` from 0. `accepted` is false for a trial step that L-BFGS takes back and
     for an evaluation that is not finite; `fallback` is then the last accepted step, if there was one. Only the last
     step of a scale carries `stop`, and only the last one of the run is `last`. With `optimizer.averaging`, `average` is
-    the average of all iterates so far, the one after this evaluation included.
+    the average of all iterates so far, the one after this evaluation included. `gradient_norm` is with respect to the
+    picture in [0, 1], or its coefficients, without what `bounds: project` holds. `finish` is what colour control does
+    to a picture on its way out.
     """
 
     evaluation: int
@@ -48,6 +52,7 @@ class Step:
     last: bool = False
     fallback: "Step | None" = None
     average: Tensor | None = None
+    finish: Callable[[Tensor], Tensor] = lambda picture: picture
 
     @property
     def result(self) -> "Step":
@@ -56,11 +61,28 @@ class Step:
 
     @property
     def picture(self) -> Tensor:
-        """The result if the run ended here: the average of the iterates, or the last accepted picture."""
-        return self.result.image if self.average is None else self.average
+        """The result if the run ended here: the average of the iterates, or the last accepted picture, finished."""
+        return self.finish(self.result.image if self.average is None else self.average)
+
+    @property
+    def shown(self) -> Tensor:
+        """The picture evaluated, finished."""
+        return self.finish(self.image)
 
 
-def _lbfgs_torch(variable: Tensor, options: Optimizer) -> torch.optim.Optimizer:
+def _lbfgs(variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None) -> torch.optim.Optimizer:
+    settings = {
+        "learning_rate": options.learning_rate,
+        "history": options.history,
+        "pixel_range": options.pixel_scale,
+        "picture": space.picture,
+    }
+    if options.bounds == "project":
+        return BoundedLBFGS(variable, box=box, **settings)
+    return LBFGS(variable, **settings)
+
+
+def _lbfgs_torch(variable: Tensor, options: Optimizer, *_) -> torch.optim.Optimizer:
     # max_iter=1 makes one step one closure evaluation; the state persists, so the trajectory is that of a long step.
     # Absolute tolerances are 0: on small losses they end a run that is still improving.
     return torch.optim.LBFGS(
@@ -73,34 +95,21 @@ def _lbfgs_torch(variable: Tensor, options: Optimizer) -> torch.optim.Optimizer:
     )
 
 
-OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer], torch.optim.Optimizer]] = {
-    "lbfgs": lambda variable, o: LBFGS(
-        variable, learning_rate=o.learning_rate, history=o.history, pixel_range=o.pixel_scale
-    ),
+OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer, Parametrisation, Box | None], torch.optim.Optimizer]] = {
+    "lbfgs": _lbfgs,
     "lbfgs_torch": _lbfgs_torch,
-    "adam": lambda variable, o: torch.optim.Adam([variable], lr=o.learning_rate, betas=tuple(o.betas)),
-    "sgd": lambda variable, o: torch.optim.SGD([variable], lr=o.learning_rate, momentum=o.momentum),
+    "adam": lambda variable, o, *_: torch.optim.Adam([variable], lr=o.learning_rate, betas=tuple(o.betas)),
+    "sgd": lambda variable, o, *_: torch.optim.SGD([variable], lr=o.learning_rate, momentum=o.momentum),
 }
-
-
-class _StraightThroughClip(torch.autograd.Function):
-    """Clip to [0, 1] going forward, pass the gradient unchanged going back."""
-
-    @staticmethod
-    def forward(_context, image: Tensor) -> Tensor:
-        return image.clamp(0, 1)
-
-    @staticmethod
-    def backward(_context, gradient: Tensor) -> Tensor:
-        return gradient
 
 
 class Optimisation:
     """Minimises an objective from a picture, one closure evaluation per `step`; iterating goes on until it stops.
 
-    The optimiser sees z = `pixel_scale` · x, and its learning rate is in those units. With `bounds: straight_through`
-    the objective sees x clipped to [0, 1]; with `bounds: clip` Adam and SGD clip x itself after every step. The last
-    step carries the reason for stopping.
+    The optimiser sees z = `pixel_scale` · v with v the variable of the picture x in its parametrisation (x itself, or
+    its coefficients), and its learning rate is in those units. With `bounds: straight_through` the objective sees x
+    clipped to the box; with `bounds: clip` Adam and SGD clip x itself after every step; with `bounds: project` x is in
+    the box from the start on, for our L-BFGS too (`BoundedLBFGS`). The last step carries the reason for stopping.
 
     Args:
         objective: picture (1, 3, H, W) -> losses.
@@ -109,6 +118,8 @@ class Optimisation:
         evaluations: its budget.
         used: evaluations of the run that came before.
         scale: scales of the run that came before.
+        parametrisation: what the optimiser's variable means.
+        box: the range of the pixels, for bounds; [0, 1] by default.
     """
 
     def __init__(
@@ -120,11 +131,23 @@ class Optimisation:
         *,
         used: int = 0,
         scale: int = 0,
+        parametrisation: Parametrisation | None = None,
+        box: Box | None = None,
     ):
         self.objective, self.options, self.scale = objective, options, scale
         self.evaluation, self.final = used, used + evaluations
-        self.variable = (start * options.pixel_scale).contiguous().requires_grad_()
-        self.optimizer = OPTIMIZERS[options.name](self.variable, options)
+        self.parametrisation = parametrisation or Pixels()
+        self.box = box or Box.unit(start)
+        self.projected = options.bounds == "project"
+        if self.projected:
+            start = self.box.project(start)
+        coefficients = self.parametrisation.variable(start)
+        self.variable = (coefficients * options.pixel_scale).contiguous().requires_grad_()
+        self.limits = None  # of the variable
+        if options.bounds in ("clip", "project"):
+            self.limits = self.box.map(lambda end: self.parametrisation.variable(end) * options.pixel_scale)
+        self.optimizer = OPTIMIZERS[options.name](self.variable, options, self.parametrisation, self.limits)
+        start = self.parametrisation.picture(coefficients)
         self.average = Average(options.averaging, start) if options.averaging else None
         self.progress = _Progress(options.tolerance, options.window)
         self.kept: Step | None = None  # the last accepted step
@@ -144,10 +167,10 @@ class Optimisation:
         """Evaluate once, at the current picture, and move to the next one."""
         before = self.variable.detach().clone()
         self.optimizer.step(self._closure)
-        if self.options.bounds == "clip" and not self.options.name.startswith("lbfgs"):
-            self.variable.data.clamp_(0, self.options.pixel_scale)
+        if self.options.bounds in ("clip", "project") and not self.options.name.startswith("lbfgs"):
+            self.variable.data.copy_(self.limits.project(self.variable.data))
         self.evaluation += 1
-        norm = torch.linalg.vector_norm(self.variable.grad) * self.options.pixel_scale
+        norm = torch.linalg.vector_norm(self._free_gradient(before)) * self.options.pixel_scale
         failure = _not_finite(self.losses, norm, self.evaluation)
         accepted = failure is None and not (isinstance(self.optimizer, LBFGS) and self.optimizer.rejected)
         stop = failure or self._judge(norm, moved=not torch.equal(before, self.variable.detach()))
@@ -165,8 +188,14 @@ class Optimisation:
 
     def _seen(self, variable: Tensor) -> Tensor:
         """The picture that the objective sees."""
-        picture = variable / self.options.pixel_scale
-        return _StraightThroughClip.apply(picture) if self.options.bounds == "straight_through" else picture
+        picture = self.parametrisation.picture(variable / self.options.pixel_scale)
+        # A projected picture is inside already, but for the rounding of `pixel_scale`.
+        clipped = self.projected or self.options.bounds == "straight_through"
+        return StraightThrough.apply(picture, self.box.low, self.box.high) if clipped else picture
+
+    def _free_gradient(self, variable: Tensor) -> Tensor:
+        gradient = self.variable.grad
+        return gradient.masked_fill(self.limits.held(variable, gradient), 0) if self.projected else gradient
 
     def _closure(self) -> Tensor:
         self.optimizer.zero_grad()

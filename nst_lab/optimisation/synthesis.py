@@ -15,6 +15,7 @@ from nst_lab.config.checks import check_config
 from nst_lab.config.schema import Config, Scale
 from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
+from nst_lab.images.color import ColorControl
 from nst_lab.images.pictures import resize, target_size
 from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.memory import Memory
@@ -22,10 +23,12 @@ from nst_lab.network.architecture import layers_up_to
 from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import prepare_weights
 from nst_lab.optimisation.averaging import resize_moments
+from nst_lab.optimisation.bounds import Box
 from nst_lab.optimisation.initial import initial_image
 from nst_lab.optimisation.inputs import Extras, Inputs, Size, checked_inputs
 from nst_lab.optimisation.numerics import numerics
 from nst_lab.optimisation.optimize import Optimisation, Step, Stop
+from nst_lab.optimisation.parametrisation import parametrisation
 from nst_lab.optimisation.scale_mixing import fine_size, mix_scales
 
 
@@ -33,8 +36,9 @@ from nst_lab.optimisation.scale_mixing import fine_size, mix_scales
 class Result:
     """What a run made.
 
-    `image` (1, 3, H, W) float32 on the CPU, clipped to [0, 1]; `losses` are those of that picture before clipping (with
-    `optimizer.averaging`, of the last iterate evaluated), `history` the total of every evaluation.
+    `image` (1, 3, H, W) float32 on the CPU, clipped to [0, 1]; `losses` are those of that picture before clipping and
+    before its colours were restored (with `optimizer.averaging`, of the last iterate evaluated), `history` the total of
+    every evaluation.
     """
 
     image: Tensor
@@ -99,7 +103,8 @@ class Synthesis:
     evaluations that a scale saves by converging are left to the following ones.
 
     Args:
-        inputs: the pictures; of styles with fine images, `Synthesis.inputs` has what was mixed.
+        inputs: the pictures. The attribute `inputs` has them as the run sees them: styles mixed with their fine images,
+            and after colour control.
         config: a filled configuration.
         network: shared between runs; by default built for this one.
         memory: remembers the targets of that network for other runs.
@@ -109,7 +114,8 @@ class Synthesis:
         self.config, self.memory = config, memory
         self.device = resolve_device(config.device)
         self.network = (network or _own_network(config)).to(self.device).requires_grad_(False)
-        self.inputs = self._mixed(inputs) if inputs.fine else inputs
+        self.colors = ColorControl(config.color, inputs.content, config.resampling)
+        self.inputs = _recolored(self._mixed(inputs) if inputs.fine else inputs, self.colors)
         self.scales = schedule(config)
         self.random = torch.Generator().manual_seed(config.seed)
         self.optimisation: Optimisation | None = None
@@ -122,7 +128,8 @@ class Synthesis:
                 final = self.optimisation.scale == len(self.scales) - 1
                 for step in self.optimisation:
                     diverged = step.stop is not None and step.stop.reason == "not_finite"
-                    yield replace(step, last=step.stop is not None and (final or diverged))
+                    last = step.stop is not None and (final or diverged)
+                    yield replace(step, last=last, finish=self.colors.finish)
                     if diverged:
                         return
                 if final:
@@ -145,10 +152,20 @@ class Synthesis:
             split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
             used=used,
             scale=scale,
+            **self._space(size),
         )
         if before and config.optimizer.carry_state and config.optimizer.name == "adam":
             optimisation.optimizer.load_state_dict(resize_moments(before.optimizer.state_dict(), *size))
         return optimisation
+
+    def _space(self, size: Size) -> dict[str, Any]:
+        """What the variable means, and the range of its pixels."""
+        config = self.config
+        space = parametrisation(config.parametrisation, config.color.mode == "luminance", *size, self.device)
+        if config.optimizer.bounds_range == "unit":
+            return {"parametrisation": space}
+        first = next(iter(self.inputs.styles.values()))
+        return {"parametrisation": space, "box": Box.around(first).map(lambda end: end.to(self.device))}
 
     def _objective(self, content: Tensor | None, styles: dict[str, Tensor], size: Size) -> Objective:
         content = None if content is None else content.to(self.device)
@@ -180,9 +197,15 @@ class Synthesis:
             content, styles, size = at_scale(self.inputs, self.config, self.scales[state["scale"]].factor)
             blank = torch.zeros(1, 3, *size, device=self.device)
             objective, options = self._objective(content, styles, size), self.config.optimizer
-            self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"])
+            self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"], **self._space(size))
         self.optimisation.load_state_dict(state["optimisation"])
         self.random.set_state(state["random"])
+
+
+def _recolored(inputs: Inputs, colors: ColorControl) -> Inputs:
+    styles = {name: colors.style(style) for name, style in inputs.styles.items()}
+    init = None if inputs.init is None else colors.plain(inputs.init)
+    return replace(inputs, content=colors.content, styles=styles, init=init)
 
 
 def _own_network(config: Config) -> VGG19:

@@ -38,7 +38,7 @@ class Recorder:
     Args:
         folder: an existing run folder.
         config: its filled configuration.
-        inputs: content, styles and masks, shown once, at the size at which the network sees them.
+        inputs: content, styles and masks, shown once, as the network sees them: their size, and after colour control.
         seconds: what a run that is resumed has taken already.
     """
 
@@ -80,7 +80,7 @@ class Recorder:
         if step.last or step.evaluation == 1 or step.evaluation % self.every == 0:
             self._scalars(step, seconds)
         if step.last or step.evaluation in self.pictures:
-            shown = step.picture if step.last else step.image  # the last picture is the result, as saved
+            shown = step.picture if step.last else step.shown  # the last picture is the result, as saved
             self.board.add([_image("result/picture", shown)], step.evaluation)
 
     def _scalars(self, step: Step, seconds: float) -> None:

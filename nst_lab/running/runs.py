@@ -37,6 +37,8 @@ NEUTRAL = {
     "loss.histogram_layers": ["relu1_1", "relu4_1"], "loss.histogram_weight": 10, "init.noise_origin": "zero",
     "optimizer.averaging": 0, "optimizer.carry_state": False,
     "style.guidance": "resample", "style.fine_layers": ["relu1_1", "relu2_1"], "style.fine_evaluations": 100,
+    "optimizer.bounds_range": "unit", "loss.tv_exponent": 2, "parametrisation": "pixel", "color.mode": "none",
+    "color.match": "pca",
 }  # fmt: skip
 
 
@@ -123,6 +125,8 @@ def _in_short(key: str, value: Any) -> str:
     text = "+".join(map(_value_in_short, value if isinstance(value, list) else [value]))
     if last in ("kind", "name", "statistic"):  # noise, adam, w2 say what they are
         return text
+    if section == "color":
+        return f"color_{text}" if last == "mode" and text != "content_chroma" else text
     if section == "layers":
         return f"{last.replace('_weights', '_layer_weights')}_{text}" if "weights" in last else f"{last}_layers_{text}"
     return f"{last}_{text}" if section in ("", "loss", "optimizer") else f"{section}_{last}_{text}"

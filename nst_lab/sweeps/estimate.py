@@ -37,6 +37,8 @@ def memory_bytes(config: Config, height: int, width: int) -> int:
     kept = [layer for layer in layers_up_to(needed_taps(config)) if layer.kind != "relu"]  # ReLUs work in place
     activations = sum(layer.channels * (height // layer.stride) * (width // layer.stride) for layer in kept)
     pictures = 2 * config.optimizer.history if config.optimizer.name.startswith("lbfgs") else 4
+    if config.optimizer.name == "lbfgs" and config.optimizer.bounds == "project":
+        pictures *= 2  # the pairs once more, in the space of the free pixels
     return round(PROCESS_BYTES + FLOAT_BYTES * (WORKSPACE * activations + pictures * 3 * height * width))
 
 

@@ -1,0 +1,103 @@
+"""Bounds on the pixels, and L-BFGS that keeps them at every evaluation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nst_lab.optimisation.lbfgs import LBFGS, LEAST_CURVATURE, Pair
+
+
+@dataclass(frozen=True)
+class Box:
+    """The interval of every value, as tensors (1, 3, 1, 1), or (1, 1, 1, 1) for all channels."""
+
+    low: Tensor
+    high: Tensor
+
+    def project(self, values: Tensor) -> Tensor:
+        """The nearest values inside."""
+        return values.clamp(self.low, self.high)
+
+    def held(self, values: Tensor, gradient: Tensor) -> Tensor:
+        """Which values lie at a bound that going down the gradient would cross."""
+        return (values <= self.low) & (gradient > 0) | (values >= self.high) & (gradient < 0)
+
+    @classmethod
+    def unit(cls, picture: Tensor) -> "Box":
+        """[0, 1], where the picture is."""
+        low = picture.new_zeros(1, 1, 1, 1)
+        return cls(low, low + 1)
+
+    @classmethod
+    def around(cls, picture: Tensor) -> "Box":
+        """From the least to the greatest value of each channel of a picture."""
+        return cls(picture.amin((0, 2, 3), keepdim=True), picture.amax((0, 2, 3), keepdim=True))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Box":
+        """The box between the changed ends."""
+        return Box(change(self.low), change(self.high))
+
+
+class StraightThrough(torch.autograd.Function):
+    """Clip to a box going forward, pass the gradient unchanged going back."""
+
+    @staticmethod
+    def forward(_context, picture: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        return picture.clamp(low, high)
+
+    @staticmethod
+    def backward(_context, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient, None, None
+
+
+class BoundedLBFGS(LBFGS):
+    """`LBFGS` in a box: projected quasi-Newton steps of the free variables (Bertsekas 1982; Schmidt et al. 2009).
+
+    At an accepted picture, the values at a bound whose gradient points outwards are held. The two-loop recursion runs
+    in the space of the others, with the pairs restricted to it, and those whose curvature there is not positive left
+    out; so the direction is one of descent. The step is projected, P(x + t d), the sufficient decrease is that which
+    the gradient promises for the move really made, and so are the pairs. Where the projected move is not one of
+    descent, the step follows the free gradient instead, whose projection always is.
+
+    Args:
+        box: in the units of the variable.
+        others: as for `LBFGS`.
+    """
+
+    def __init__(self, variable: Tensor, *, box: Box, **others):
+        super().__init__(variable, **others)
+        self.box = box
+        self.held = torch.zeros_like(variable, dtype=torch.bool).flatten()
+
+    def _decreased(self, loss: Tensor) -> bool:
+        self.slope = self._promised() / self.fraction
+        return super()._decreased(loss)
+
+    def _promised(self) -> float:
+        """The change of the loss that the gradient promises for the move really made."""
+        position, _, gradient = self.accepted
+        return float(gradient.dot(self.variable.detach().flatten() - position))
+
+    def _advance(self, gradient: Tensor) -> None:
+        position = self.accepted[0].view_as(self.variable)
+        self.held = self.box.held(position, gradient.view_as(position)).flatten()
+        free = gradient.masked_fill(self.held, 0)
+        super()._advance(free)
+        if self.pairs and not self._promised() < 0:
+            self.pairs.clear()
+            super()._advance(free)
+
+    def _usable_pairs(self) -> list[Pair]:
+        """The pairs in the space of the free values."""
+        pairs = []
+        for moved, change, _ in self.pairs:
+            moved, change = moved.masked_fill(self.held, 0), change.masked_fill(self.held, 0)
+            curvature = moved.dot(change)
+            if curvature > LEAST_CURVATURE * moved.norm() * change.norm():
+                pairs.append((moved, change, 1 / curvature))
+        return pairs
+
+    def _place(self, position: Tensor) -> None:
+        self.variable.copy_(self.box.project(position.view_as(self.variable)))
