@@ -21,6 +21,7 @@ FOLLOWS = {
     "model.mean": ("model.weights",),
     "model.std": ("model.weights",),
     "optimizer.learning_rate": ("convention", "optimizer.name"),
+    "loss.style_factor": ("convention", "loss.statistic"),
     "bytes of content": ("content.image",),
     "bytes of styles": ("style.images", "loss.style_weight", "style.weights"),
     "bytes of init": ("init.kind", "init.image"),
@@ -40,7 +41,7 @@ def settings_of(manifest: dict[str, Any]) -> dict[str, Any]:
     used = {f"bytes of {name}": _shortened(value) for name, value in hashes.items()}
     settings = {key: _hashable(value) for key, value in flat(config).items()} | used
     settings["result_version"] = _inner(manifest.get("result_version"))
-    return settings | {key: value for key, value in NEUTRAL.items() if key not in settings}
+    return settings | {key: _hashable(value) for key, value in NEUTRAL.items() if key not in settings}
 
 
 def _hashable(value: Any) -> Any:
