@@ -24,7 +24,7 @@ class GaussianMmd:
     def __init__(self, loss: Loss, seed: int):
         self.samples, self.seed = loss.mmd_samples, seed
 
-    def measure(self, features: Tensor) -> Measured:
+    def measure(self, features: Tensor, guide: None = None) -> Measured:
         return (features.flatten(2),)
 
     def target(self, measured: Measured) -> Measured:
