@@ -184,6 +184,15 @@ def test_what_follows_from_other_settings_is_no_setting_of_its_own(here):
     assert dict(runs.further(0)).keys() == {"layers.style_weights", "optimizer.learning_rate"}
 
 
+def test_a_statistics_factor_follows_and_runs_older_than_a_key_have_its_neutral_value(here):
+    assert command(["-m", *TINY, "name=statistics", "loss.statistic=gram,swd"]) == 0
+    older = folders(here / "outputs/statistics")[0]
+    edit(older, lambda manifest: manifest["config"]["loss"].pop("histogram_layers"))
+    runs = load_runs("outputs/statistics")
+    assert runs.settings == ["loss.statistic"]
+    assert dict(runs.further(0)).keys() == {"loss.style_factor"}
+
+
 def test_a_setting_that_was_set_is_one_even_where_it_follows(here):
     shared = [*TINY, "name=layers"]
     assert command([*shared, "optimizer=lbfgs"]) == 0

@@ -21,6 +21,7 @@ FOLLOWS = {
     "model.mean": ("model.weights",),
     "model.std": ("model.weights",),
     "optimizer.learning_rate": ("convention", "optimizer.name"),
+    "loss.style_factor": ("convention", "loss.statistic"),
     "bytes of content": ("content.image",),
     "bytes of styles": ("style.images", "loss.style_weight", "style.weights"),
     "style.layer_weights": ("style.layers", "layers.style_profile"),

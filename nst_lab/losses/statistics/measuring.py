@@ -14,7 +14,7 @@ class Statistic(Protocol):
     """What the objective needs of a style representation, one object per layer.
 
     F are the layer's activations (B, N, H, W), M = H W its positions. A `guide` T (1, 1, H, W) with mean(T²) = 1
-    weights positions by T² in every mean; what it may be given to says `config/statistics.py`.
+    weights positions by T² in every mean; which statistics take one is said in `config/statistics.py`.
     """
 
     def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured: ...
