@@ -14,7 +14,7 @@ import nst_lab
 from nst_lab.app import command
 from nst_lab.config.composition import Composer, compose
 from nst_lab.errors import ConfigError
-from nst_lab.figures.plan import hydra_text
+from nst_lab.figures.plan import _stand_ins, _substitutes, hydra_text
 from nst_lab.images import catalog
 from nst_lab.losses.objective import needed_taps
 from nst_lab.optimisation.synthesis import Synthesis, sizes_at
@@ -74,6 +74,7 @@ def test_the_name_with_colons_works_on_the_command_line_in_sweeps_and_in_files(t
         assert compose([f"layers.style_profile={text}"]).layers.style_profile == "quartering"
     cells = sweep.expand(Composer(), ["layers.style_profile=uniform,256:64:16:4:1"], multirun=True)
     assert [cell.config.layers.style_profile for cell in cells] == ["uniform", "quartering"]
+    assert sweep.label(cells[1].overrides, sweep.swept_keys(cells)) == "layers.style_profile=256:64:16:4:1"
     (tmp_path / "layers").mkdir()
     (tmp_path / "layers/mine.yaml").write_text("defaults: [convention]\nstyle_profile: 256:64:16:4:1\n")
     assert compose(["layers=mine"], tmp_path).layers.style_profile == "quartering"
@@ -310,3 +311,15 @@ def test_a_masked_and_mixed_run_goes_on_from_a_checkpoint_to_the_same_bytes(scal
     for step, expected in zip(resumed, whole[cut:], strict=True):
         assert torch.equal(step.image, expected.image)
         assert step.losses.to_floats() == expected.losses.to_floats()
+
+
+def test_a_mask_that_would_be_fetched_has_a_stand_in_and_waits_for_its_run(own_catalog):
+    own_catalog(
+        f"afar: {{title: Afar, url: 'https://example.invalid/afar.png', sha256: {'a' * 64}, stand_in: rocket_sky}}"
+    )
+    config = tiny(TWO, "style.masks=[afar,null]", "style.guides=[null,afar]", "content.mask=afar")
+    assert _stand_ins(config) == {"afar": "rocket_sky"}
+    replaced = ["content.mask=rocket_sky", "style.masks=[rocket_sky,null]", "style.guides=[null,rocket_sky]"]
+    assert _substitutes(config) == replaced
+    check_sizes(config)  # fetches nothing
+    assert runs.identify(config).hashes["masks"] == ["a" * 64, None]

@@ -43,3 +43,15 @@ def test_auto_takes_cuda():
     from nst_lab.optimisation.synthesis import resolve_device
 
     assert resolve_device("auto").type == "cuda"
+
+
+def test_masks_and_mixed_styles_agree_with_the_cpu():
+    pictures = [nst_lab.load_image(name) for name in ("rocket", "starry_strokes", "mosaic")]
+    sky = nst_lab.load_mask("rocket_sky")
+    one = ["optimizer.evaluations=1", "style.fine_evaluations=2", "style.guidance=inside", "layers=style_to_2"]
+    terms = {}
+    for device in ("cpu", "cuda"):
+        config = nst_lab.compose([*BASE, *one, f"device={device}"])
+        masked = {"masks": [sky], "guides": [sky], "content_mask": sky, "fine": pictures[2:]}
+        terms[device] = nst_lab.transfer(pictures[0], pictures[1:2], config, **masked).losses["terms"]
+    assert terms["cuda"] == pytest.approx(terms["cpu"], rel=1e-2)

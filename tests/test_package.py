@@ -42,8 +42,9 @@ def test_the_wheel_carries_configurations_and_assets(wheel):
     figures = ("conf/figure.yaml", "conf/figure/gatys2015_fig3.yaml")
     for name in ("conf/config.yaml", "conf/convention/gatys.yaml", *experiments, *figures):
         assert f"nst_lab/{name}" in names
+    pictures = ("paintings/starry_strokes.png", "masks/rocket_sky.png")
     report = ("report/page.html", "report/page.css", "report/base.js")
-    for name in ("catalog.yaml", "vgg19_mean_activations.json", "paintings/starry_strokes.png", *report):
+    for name in ("catalog.yaml", "vgg19_mean_activations.json", *pictures, *report):
         assert f"nst_lab/assets/{name}" in names
     assert not any(name.startswith(("tests/", "scripts/", "outputs/")) for name in names)
 

@@ -119,7 +119,7 @@ def differing_keys(runs: Sequence[Sequence[str]]) -> list[str]:
 
 
 def split_overrides(overrides: Sequence[str]) -> dict[str, str]:
-    """Key -> value of overrides, as text; numbers in their shortest form (Hydra writes 1e6 as 1000000.0)."""
+    """Key -> value of overrides, as text; where Hydra writes 1000000.0 and a\\:b in a sweep, 1e6 and a:b as given."""
     pairs = (line.partition("=")[::2] for line in overrides)
     return {key.lstrip("+"): _shortest(value) for key, value in pairs}
 
@@ -128,7 +128,7 @@ def _shortest(text: str) -> str:
     try:
         return f"{float(text):g}".replace("e+0", "e").replace("e-0", "e-")
     except ValueError:
-        return text
+        return text.replace("\\:", ":")
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
