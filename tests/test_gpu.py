@@ -33,6 +33,20 @@ def test_every_optimiser_runs_and_ends_on_the_cpu(optimizer):
     assert result.evaluations == 3
 
 
+SPACES = {
+    "luminance": ["color=luminance"],
+    "matched colours": ["color=match"],
+    "fourier": ["parametrisation=fourier"],
+    "bounds": ["optimizer.bounds=project", "optimizer.bounds_range=style"],
+}
+
+
+@pytest.mark.parametrize("overrides", SPACES.values(), ids=SPACES)
+def test_colours_coefficients_and_bounds_are_the_cpus(overrides):
+    cpu, cuda = (run(f"device={device}", "optimizer.evaluations=2", *overrides) for device in ("cpu", "cuda"))
+    torch.testing.assert_close(cuda.image, cpu.image, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("tf32", 0.02), ("bf16", 0.1)])
 def test_lower_precision_stays_near(precision, tolerance):
     exact, lower = (run("device=cuda", "optimizer.evaluations=1", f"precision={p}") for p in ("fp32", precision))

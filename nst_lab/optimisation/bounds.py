@@ -58,22 +58,29 @@ class BoundedLBFGS(LBFGS):
     At an accepted picture, the values at a bound whose gradient points outwards are held. The two-loop recursion runs
     in the space of the others, with the pairs restricted to it, and those whose curvature there is not positive left
     out; so the direction is one of descent. The step is projected, P(x + t d), the sufficient decrease is that which
-    the gradient promises for the move really made, and so are the pairs. Where the projected move is not one of
-    descent, the step follows the free gradient instead, whose projection always is.
+    the gradient promises for the move really made, and the pairs are of that move. Where a projected move, or a shorter
+    one, would not go down, the step follows the free gradient instead, whose projection always does.
 
     Args:
         box: in the units of the variable.
         others: as for `LBFGS`.
     """
 
+    STATE = (*LBFGS.STATE, "modelled")
+
     def __init__(self, variable: Tensor, *, box: Box, **others):
         super().__init__(variable, **others)
         self.box = box
         self.held = torch.zeros_like(variable, dtype=torch.bool).flatten()
+        self.modelled = False  # whether the step is one of the pairs and not of the gradient alone
 
     def _decreased(self, loss: Tensor) -> bool:
         self.slope = self._promised() / self.fraction
         return super()._decreased(loss)
+
+    def _shorten(self, loss: Tensor) -> None:
+        super()._shorten(loss)
+        self._descend()
 
     def _promised(self) -> float:
         """The change of the loss that the gradient promises for the move really made."""
@@ -83,11 +90,15 @@ class BoundedLBFGS(LBFGS):
     def _advance(self, gradient: Tensor) -> None:
         position = self.accepted[0].view_as(self.variable)
         self.held = self.box.held(position, gradient.view_as(position)).flatten()
-        free = gradient.masked_fill(self.held, 0)
-        super()._advance(free)
-        if self.pairs and not self._promised() < 0:
+        super()._advance(gradient.masked_fill(self.held, 0))
+        self.modelled = bool(self.pairs)
+        self._descend()
+
+    def _descend(self) -> None:
+        """Another step where this one does not go down."""
+        if self.modelled and not self._promised() < 0:
             self.pairs.clear()
-            super()._advance(free)
+            self._advance(self.accepted[2])
 
     def _usable_pairs(self) -> list[Pair]:
         """The pairs in the space of the free values."""

@@ -15,7 +15,6 @@ from torch import Tensor
 
 FIRST_STEP = 0.01  # root mean square change per pixel of the first step, in units of the pixel range
 LONGEST_STEP = 0.25  # cap on the same for every step
-STATE = ("accepted", "step_taken", "slope", "fraction", "rejected")
 Pair = tuple[Tensor, Tensor, Tensor]  # a move, the change of the gradient along it, one over their product
 LEAST_CURVATURE = 1e-10  # cosine between a move and the change of the gradient, below which a pair says nothing
 SUFFICIENT_DECREASE = 1e-4  # Armijo's constant (Nocedal and Wright 2006, eq. 3.4)
@@ -34,6 +33,8 @@ class LBFGS(torch.optim.Optimizer):
     Every `step` evaluates the closure exactly once, at the current picture. If that picture did not sufficiently
     lower the loss, the variable moves back towards the last accepted one, and the next call judges the shorter step.
     """
+
+    STATE = ("accepted", "step_taken", "slope", "fraction", "rejected")
 
     def __init__(
         self,
@@ -72,12 +73,12 @@ class LBFGS(torch.optim.Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """The history and the step in progress."""
-        return {name: getattr(self, name) for name in STATE} | {"pairs": list(self.pairs)}
+        return {name: getattr(self, name) for name in self.STATE} | {"pairs": list(self.pairs)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         state = _moved(state, self.variable.device)
-        for name in STATE:
+        for name in self.STATE:
             setattr(self, name, state[name])
         self.pairs.extend(state["pairs"])
 
