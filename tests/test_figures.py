@@ -25,7 +25,8 @@ FIGURES = sorted(path.stem for path in (CHECKOUT / "conf/figure").glob("*.yaml")
 EXPECTED = {
     *(f"gatys2015_fig{number}" for number in (1, 2, 3)),
     *(f"gatys2016_fig{number}" for number in (1, 3, 4, 5, 6)),
-    "gatys2017_fig5",
+    *(f"gatys2015_texture_fig{number}" for number in (2, 3)),
+    *(f"gatys2017_fig{number}" for number in (3, 5)),
     *(f"seed_{notebook}" for notebook in ("reconstruction", "one_style", "two_styles")),
     *(
         f"ablation_{what}"
