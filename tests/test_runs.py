@@ -97,6 +97,19 @@ def test_the_manifest_lists_what_differs_from_the_convention(here):
     assert manifest["config"]["convention"] == "gatys"
 
 
+@pytest.mark.parametrize("value", ["1e7", "1e6"])
+def test_the_folder_follows_the_values_not_how_they_were_given(value):
+    def folder(config):
+        return runs.run_folder(config, runs.identify(config))
+
+    written = nst_lab.compose([*TINY, f"loss.content_weight={value}"])
+    quoted = nst_lab.compose([*TINY, f"loss.content_weight='{value}'"])
+    changed = nst_lab.compose(TINY)
+    changed.loss.content_weight = float(value)
+    assert folder(quoted) == folder(changed) == folder(written)
+    assert ("content_weight" in folder(written).name) == (value == "1e6")
+
+
 def test_later_keys_leave_the_fingerprint_of_earlier_runs_as_it_was():
     determining = runs._determining(runs.picture_settings(nst_lab.compose([])))
     assert not set(runs.NEUTRAL) & set(determining)

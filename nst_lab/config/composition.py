@@ -23,10 +23,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst_lab.config import seed_runs
 from nst_lab.config.checks import check_config, check_key, check_unknown_keys, expected_type, schema_keys, show
-from nst_lab.config.profiles import PROFILES, SYNONYMS, layer_weights
+from nst_lab.config.filling import fill, fill_derived, overrides_of
 from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError, nearest
-from nst_lab.network.architecture import input_statistics
 
 
 @dataclass(frozen=True)
@@ -195,8 +194,8 @@ def finish(composed: DictConfig) -> Config:
     config.out_dir = str(Path(config.out_dir).expanduser())
     if config.model.weights is not None:
         config.model.weights = str(Path(config.model.weights).expanduser())
-    own = [key for key in _fill_derived(config) if _value_at(settings, key) is not None]
-    config.convention_overrides = list(dict.fromkeys(config.convention_overrides + own))
+    fill_derived(config)
+    config.convention_overrides = overrides_of(config)
     check_config(config)
     return config
 
@@ -205,56 +204,6 @@ def _value_at(settings: Any, key: str) -> Any:
     for part in key.split("."):
         settings = settings.get(part) if isinstance(settings, dict) else None
     return settings
-
-
-# Values of a convention that depend on another key: section, table, the key that chooses from it, the key filled in.
-TABLES = (
-    ("optimizer", "learning_rates", "name", "learning_rate"),
-    ("loss", "style_factors", "statistic", "style_factor"),
-)
-
-
-def fill(settings: dict[str, Any]) -> dict[str, Any]:
-    """`settings` with every null that the convention has a value for replaced by it; `convention` becomes its name.
-
-    `convention_overrides` lists the keys whose own value differs from the convention's. A value of the convention's own
-    wins over its table (`TABLES`), as one for every choice.
-    """
-    settings = deepcopy(settings)
-    _name_profiles_alike(settings)
-    convention = settings.pop("convention", None)
-    if not isinstance(convention, dict) or "name" not in convention:
-        raise ConfigError(f"convention={show(convention)}: expected one of the files in conf/convention/")
-    tables = [(*names, convention.get(names[0], {}).pop(names[1], {})) for names in TABLES]
-    own = _fill_nulls(settings, {key: value for key, value in convention.items() if key != "name"})
-    for name, _, choice, key, table in tables:
-        section = settings.get(name)
-        if isinstance(section, dict) and convention.get(name, {}).get(key) is None:
-            own += _fill_nulls(section, {key: table.get(str(section.get(choice)))}, f"{name}.")
-    return settings | {"convention": convention["name"], "convention_overrides": own}
-
-
-def _name_profiles_alike(settings: dict[str, Any]) -> None:
-    """In place: a profile that goes by two names has one from here on, so that its runs are the same."""
-    layers = settings.get("layers")
-    for key in ("content_profile", "style_profile"):
-        if isinstance(layers, dict) and layers.get(key) in SYNONYMS:
-            layers[key] = SYNONYMS[layers[key]]
-
-
-def _fill_nulls(settings: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> list[str]:
-    """Fill in place; the keys that had another value than the default."""
-    own = []
-    for key, default in defaults.items():
-        if key not in settings:
-            check_key(f"{prefix}{key}", default)
-        elif isinstance(default, dict) and isinstance(settings[key], dict):
-            own += _fill_nulls(settings[key], default, f"{prefix}{key}.")
-        elif settings[key] is None:
-            settings[key] = default
-        elif settings[key] != default:
-            own.append(f"{prefix}{key}")
-    return own
 
 
 def _typed(settings: dict[str, Any]) -> Config:
@@ -290,32 +239,6 @@ def _with_rows(settings: dict[str, Any]) -> dict[str, Any]:
 @cache
 def _schema() -> DictConfig:
     return OmegaConf.structured(Config)
-
-
-def _fill_derived(config: Config) -> list[str]:
-    """Fill lists that follow from others: weights from their profile, input statistics. Returns those that do not."""
-    layers, style, model = config.layers, config.style, config.model
-    derived: list[tuple[str, str, list]] = []
-    for kind in ("content", "style"):
-        names, profile = getattr(layers, kind) or [], getattr(layers, f"{kind}_profile")
-        if (weights := layer_weights(kind, profile, names)) is not None:
-            derived.append(("layers", f"{kind}_weights", weights))
-    by_style = [layer_weights("style", layers.style_profile, names) for names in style.layers or []]
-    if by_style and None not in by_style:
-        derived.append(("style", "layer_weights", by_style))
-    if style.profile in PROFILES:
-        derived.append(("style", "weights", PROFILES[style.profile](style.images)))
-    if model.weights is not None:
-        statistics = input_statistics(model.weights)
-        derived += [("model", "mean", list(statistics.mean)), ("model", "std", list(statistics.std))]
-    others = []
-    for name, key, values in derived:
-        section = getattr(config, name)
-        if getattr(section, key) is None:
-            setattr(section, key, values)
-        elif getattr(section, key) != values:
-            others.append(f"{name}.{key}")
-    return others
 
 
 def one_line(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_lab.config.composition import flat, shipped_defaults, to_settings
+from nst_lab.config.filling import overrides_of
 from nst_lab.config.schema import Config, Scale, used_styles
 from nst_lab.errors import ConfigError
 from nst_lab.images import catalog
@@ -116,7 +117,7 @@ def _readable(text: str) -> str:
 
 
 def _unusual(config: Config) -> list[str]:
-    values = {key: attrgetter(key)(config) for key in (*config.convention_overrides, *shipped_defaults())}
+    values = {key: attrgetter(key)(config) for key in (*overrides_of(config), *shipped_defaults())}
     return [_in_short(key, value) for key, value in values.items() if shipped_defaults().get(key, ()) != value]
 
 
@@ -186,13 +187,13 @@ def is_completed(folder: Path, identity: Identity) -> bool:
 def opening(config: Config, identity: Identity) -> dict[str, Any]:
     """What a manifest says from the beginning: the filled configuration, and what identifies the run."""
     settings = to_settings(config)
-    convention_overrides = settings.pop("convention_overrides")
+    settings.pop("convention_overrides")
     return {
         "status": "running",
         "fingerprint": identity.fingerprint,
         "result_version": RESULT_VERSION,
         "config": settings,
-        "convention_overrides": convention_overrides,
+        "convention_overrides": overrides_of(config),
         "hashes": identity.hashes,
     }
 
