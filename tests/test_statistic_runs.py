@@ -51,7 +51,9 @@ def test_the_factor_is_the_statistics_in_gatys_and_one_elsewhere(name: str) -> N
     assert (own.loss.style_factor != 1) == (name != "gram")
     assert own.convention_overrides == ([] if name == "gram" else ["loss.statistic"])
     for convention in ("seed", "crowson"):
-        assert compose([f"convention={convention}", f"loss.statistic={name}"]).loss.style_factor == 1
+        histograms = "loss.histogram_layers=[relu1_1,conv1_1]"  # the seed taps before the ReLU
+        other = compose([f"convention={convention}", f"loss.statistic={name}", histograms])
+        assert other.loss.style_factor == 1
     explicit = compose([f"loss.statistic={name}", "loss.style_factor=7"])
     assert explicit.loss.style_factor == 7
     assert "loss.style_factor" in explicit.convention_overrides
