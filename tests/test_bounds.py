@@ -104,7 +104,7 @@ def test_separate_pixels_end_at_the_nearest_bound() -> None:
 def test_no_value_leaves_the_box_and_accepted_losses_never_rise(seed: int, scale: float, rate: int) -> None:
     low, high = torch.tensor([0.1, 0.0, 1 / 3]), torch.tensor([0.9, 2 / 3, 1.0])
     box = Box(*(end.double().view(1, 3, 1, 1) for end in (low, high)))
-    steps = run(Quadratic(seed), 60, options("lbfgs", pixel_scale=scale, learning_rate=rate), box=box)
+    steps = run(Quadratic(seed), 40, options("lbfgs", pixel_scale=scale, learning_rate=rate), box=box)
     for step in steps:
         assert (step.image >= box.low).all()
         assert (step.image <= box.high).all()
