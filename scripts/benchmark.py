@@ -27,8 +27,10 @@ from nst_lab.config.statistics import STATISTICS
 from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import prepare_weights
+from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Optimisation
-from nst_lab.optimisation.synthesis import Inputs, Synthesis, at_scale, resolve_device
+from nst_lab.optimisation.scales import at_scale
+from nst_lab.optimisation.synthesis import Synthesis, resolve_device
 from nst_lab.running.recorder import Recorder
 from nst_lab.running.runner import load_inputs
 

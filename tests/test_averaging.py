@@ -12,8 +12,10 @@ from nst_lab.config.schema import Config, Optimizer
 from nst_lab.images.pictures import resize
 from nst_lab.losses.objective import Losses
 from nst_lab.optimisation.averaging import Average, resize_moments
+from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Optimisation, Step
-from nst_lab.optimisation.synthesis import Inputs, Synthesis, at_scale, schedule
+from nst_lab.optimisation.scales import at_scale, schedule
+from nst_lab.optimisation.synthesis import Synthesis
 
 TINY = ["model=random", "size=32", "layers.content=[relu2_1]", "layers.style=[relu1_1,relu2_1]"]
 CROWSON = ["convention=crowson", *TINY, "optimizer.evaluations=9"]

@@ -18,8 +18,9 @@ from nst_lab.config.schema import Optimizer
 from nst_lab.errors import ConfigError
 from nst_lab.losses.objective import Losses
 from nst_lab.optimisation.bounds import Box
+from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Optimisation, Step
-from nst_lab.optimisation.synthesis import Inputs, Synthesis
+from nst_lab.optimisation.synthesis import Synthesis
 
 PROJECT = "optimizer.bounds=project"
 SHAPE = (1, 3, 3, 4)

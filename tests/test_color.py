@@ -23,8 +23,9 @@ from nst_lab.images.color import (
 )  # fmt: skip
 from nst_lab.images.pictures import load_image, resize, to_bytes
 from nst_lab.metrics import distances
+from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Step
-from nst_lab.optimisation.synthesis import Inputs, Synthesis
+from nst_lab.optimisation.synthesis import Synthesis
 
 FORMS = ("cholesky", "pca", "symmetric")
 MODES = ("luminance", "match", "histogram", "content_chroma")

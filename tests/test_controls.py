@@ -17,7 +17,8 @@ from nst_lab.errors import ConfigError
 from nst_lab.figures.plan import _stand_ins, _substitutes, hydra_text
 from nst_lab.images import catalog
 from nst_lab.losses.objective import needed_taps
-from nst_lab.optimisation.synthesis import Synthesis, sizes_at
+from nst_lab.optimisation.scales import sizes_at
+from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import runs
 from nst_lab.running.inputs import check_sizes, load_inputs
 from nst_lab.sweeps import estimate, sweep

@@ -16,9 +16,10 @@ from nst_lab.config.schema import Optimizer
 from nst_lab.errors import ConfigError
 from nst_lab.images.pictures import resize
 from nst_lab.losses.objective import Losses
+from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Optimisation, Step
 from nst_lab.optimisation.parametrisation import Fourier, Grey, Pixels, hartley, parametrisation
-from nst_lab.optimisation.synthesis import Inputs, Synthesis
+from nst_lab.optimisation.synthesis import Synthesis
 
 sides = st.integers(1, 9)
 seeds = st.integers(0, 2**31)

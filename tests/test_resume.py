@@ -16,7 +16,8 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 import nst_lab
 from nst_lab.config.schema import Config
-from nst_lab.optimisation.synthesis import Inputs, Synthesis
+from nst_lab.optimisation.inputs import Inputs
+from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import checkpoint, runner, runs
 from nst_lab.running.claims import Claim, Watch
 

@@ -10,7 +10,8 @@ import nst_lab
 from nst_lab import compose
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.errors import ConfigError
-from nst_lab.optimisation.synthesis import Inputs, Synthesis
+from nst_lab.optimisation.inputs import Inputs
+from nst_lab.optimisation.synthesis import Synthesis
 
 every = pytest.mark.parametrize("name", STATISTICS)
 

@@ -14,8 +14,10 @@ from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import load_weights, prepare_weights
 from nst_lab.optimisation.initial import noise_image
+from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Step
-from nst_lab.optimisation.synthesis import Inputs, Synthesis, resolve_device, split_budget
+from nst_lab.optimisation.scales import split_budget
+from nst_lab.optimisation.synthesis import Synthesis, resolve_device
 
 TINY = ["model.weights=random", "model.normalized=false", "layers.content=[relu2_1]", "layers.style=[relu1_1,relu2_1]"]
 TWO_SCALES = "scales=[{factor: 0.5, share: 0.5},{factor: 1, share: 0.5}]"

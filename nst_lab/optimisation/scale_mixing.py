@@ -1,7 +1,6 @@
 """Scale control: the fine structures of one style on the coarse ones of another (Gatys et al. 2017, section 6)."""
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -10,11 +9,12 @@ from nst_lab.config.profiles import layer_weights
 from nst_lab.config.schema import Config
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.errors import ConfigError
-from nst_lab.images.pictures import resize, target_size
+from nst_lab.images.pictures import resize
 from nst_lab.losses.objective import Objective, digest
 from nst_lab.memory import Memory
 from nst_lab.network.vgg import VGG19
 from nst_lab.optimisation.optimize import Optimisation
+from nst_lab.optimisation.scales import fine_size
 
 FINE = "fine"  # how the only style of the mixing is called
 
@@ -52,10 +52,6 @@ def mix_scales(coarse: Tensor, fine: Tensor, config: Config, network: VGG19, mem
     key = "mixture", repr((own.loss, own.layers, own.optimizer, seed)), digest(coarse), digest(fine)
     return (memory or Memory(0)).recall(key, mix)
 
-
-def fine_size(fine: Sequence[int], coarse: Sequence[int]) -> tuple[int, int]:
-    """Height and width at which the fine picture is measured: its own aspect, the coarse picture's longer side."""
-    return target_size(*fine, max(coarse), "longer")
 
 
 def _mixing(config: Config) -> Config:

@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from nst_lab.config.checks import check_config
-from nst_lab.config.schema import Config, Scale
+from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError
-from nst_lab.images.catalog import short_names
 from nst_lab.images.color import ColorControl
-from nst_lab.images.pictures import resize, target_size
+from nst_lab.images.pictures import resize
 from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.memory import Memory
-from nst_lab.network.architecture import layers_up_to
 from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import prepare_weights
 from nst_lab.optimisation.averaging import resize_moments
@@ -29,7 +27,8 @@ from nst_lab.optimisation.inputs import Extras, Inputs, Size, checked_inputs
 from nst_lab.optimisation.numerics import numerics
 from nst_lab.optimisation.optimize import Optimisation, Step, Stop
 from nst_lab.optimisation.parametrisation import parametrisation
-from nst_lab.optimisation.scale_mixing import fine_size, mix_scales
+from nst_lab.optimisation.scale_mixing import mix_scales
+from nst_lab.optimisation.scales import at_scale, schedule, split_budget
 
 
 @dataclass(frozen=True)
@@ -214,10 +213,6 @@ def _own_network(config: Config) -> VGG19:
     return build_network(model, weights, needed_taps(config), config.precision)
 
 
-def schedule(config: Config) -> list[Scale]:
-    """The scales of a run; a budget smaller than their number leaves out the coarsest."""
-    return (config.scales or [Scale(factor=1.0, share=1.0)])[-config.optimizer.evaluations :]
-
 
 def resolve_device(name: str) -> torch.device:
     """`auto` is CUDA where there is one, else the CPU."""
@@ -231,62 +226,7 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def sizes_at(
-    content: Size | None,
-    styles: dict[str, Size],
-    init: Size | None,
-    config: Config,
-    factor: float = 1.0,
-    fine: dict[str, Size] | None = None,
-) -> tuple[Size, dict[str, Size]]:
-    """Sizes of the result and of the styles at `factor` of the configured size, from those of the pictures given.
 
-    The result takes the content's aspect, or the first style's where there is no content.
-
-    Raises:
-        ConfigError: one of them is too small for the deepest tap.
-    """
-
-    def scaled(original: Size, size: int, enlarge: bool = True) -> Size:
-        wanted = target_size(*original, max(1, round(size * factor)), config.size_rule)
-        larger = wanted[0] >= original[0] and wanted[1] >= original[1]
-        return original if larger and not enlarge else wanted
-
-    style = config.style
-    sizes = dict(zip(short_names(style.images), style.sizes or [None] * len(style.images), strict=True))
-    result = scaled(content or next(iter(styles.values()), init), config.size)
-    styled = {
-        name: scaled(own, sizes.get(name) or style.size or config.size, style.upscale) for name, own in styles.items()
-    }
-    mixed = {f"the fine image of {name}": fine_size(own, styled[name]) for name, own in (fine or {}).items()}
-    _check_deepest_tap({"the result": result} | styled | (mixed if factor == 1 else {}), config)
-    return result, styled
-
-
-def at_scale(inputs: Inputs, config: Config, factor: float) -> tuple[Tensor | None, dict[str, Tensor], Size]:
-    """Content, styles and the result's height and width at `factor` of the configured size."""
-    content, init = (None if image is None else tuple(image.shape[-2:]) for image in (inputs.content, inputs.init))
-    originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()}
-    fine = {name: tuple(picture.shape[-2:]) for name, picture in inputs.fine.items()}
-    size, styled = sizes_at(content, originals, init, config, factor, fine)
-    styles = {name: resize(own, *styled[name], resampling=config.resampling) for name, own in inputs.styles.items()}
-    picture = None if content is None else resize(inputs.content, *size, resampling=config.resampling)
-    return picture, styles, size
-
-
-def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
-    layers = layers_up_to(needed_taps(config))
-    if not layers:
-        return
-    needed = max(layer.stride for layer in layers)
-    if config.model.padding == "reflect":  # a convolution then needs a second position to reflect
-        needed = max(needed, *(2 * layer.stride for layer in layers if layer.kind == "conv"))
-    for name, (height, width) in sizes.items():
-        if min(height, width) < needed:
-            raise ConfigError(
-                f"size={config.size}: {name} becomes {width}x{height} pixels at the coarsest scale, but "
-                f"{layers[-1].name} needs at least {needed} on each side; choose a larger size or shallower layers"
-            )
 
 
 def _start(inputs: Inputs, config: Config, size: Size, random: torch.Generator) -> Tensor:
@@ -301,13 +241,3 @@ def _start(inputs: Inputs, config: Config, size: Size, random: torch.Generator) 
         input_mean=config.model.mean,
         resampling=config.resampling,
     )
-
-
-def split_budget(evaluations: int, scales: Sequence[Scale]) -> list[int]:
-    """Evaluations of each scale: its share of what the ones before it leave, one at least for every scale."""
-    budgets: list[int] = []
-    for index, scale in enumerate(scales):
-        left = evaluations - sum(budgets)
-        share = round(left * scale.share / sum(later.share for later in scales[index:]))
-        budgets.append(max(1, min(share, left - (len(scales) - index - 1))))
-    return budgets

@@ -13,7 +13,7 @@ from nst_lab.losses.guidance import Masks, content_guides, style_guides
 from nst_lab.losses.objective import active_layers, layers_of_styles
 from nst_lab.memory import Memory
 from nst_lab.optimisation.inputs import Inputs, Size
-from nst_lab.optimisation.synthesis import sizes_at
+from nst_lab.optimisation.scales import sizes_at
 
 DECODED = Memory(256 * 2**20)  # pictures of the last runs of this process, so that a sweep decodes each once
 

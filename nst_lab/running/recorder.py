@@ -25,7 +25,7 @@ from nst_lab.images import catalog
 from nst_lab.images.pictures import to_bytes
 from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Step
-from nst_lab.optimisation.synthesis import at_scale
+from nst_lab.optimisation.scales import at_scale
 from nst_lab.running import events, runs
 from nst_lab.running.claims import Claim
 

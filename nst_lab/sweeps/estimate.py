@@ -12,7 +12,8 @@ from nst_lab.losses.objective import needed_taps
 from nst_lab.network.architecture import IMAGENET_INPUT, layers_up_to
 from nst_lab.network.vgg import VGG19
 from nst_lab.network.weights import load_weights
-from nst_lab.optimisation.synthesis import resolve_device, schedule, split_budget
+from nst_lab.optimisation.scales import schedule, split_budget
+from nst_lab.optimisation.synthesis import resolve_device
 from nst_lab.running.inputs import sizes_from_headers
 from nst_lab.sweeps.sweep import Planned, count_states, label, print_table, swept_keys
 
