@@ -172,6 +172,31 @@ def test_what_is_left_out_is_told_and_is_no_failure(sweep, capsys):
     assert str(failed.name) not in printed.out
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: manifest.update(seconds=10**400),
+        lambda manifest: manifest["distances"].update(content=-(10**400)),
+        lambda manifest: manifest["config"].update(style=["mosaic"]),
+        lambda manifest: manifest["config"]["init"].update(kind="\ud800x"),
+        lambda manifest: manifest["config"].pop("loss"),
+    ],
+)
+def test_a_manifest_that_no_run_has_written_is_told_and_left_out(sweep, change):
+    foreign, *_ = folders(sweep)
+    edit(foreign, change)
+    done = subprocess.run([sys.executable, "-c", "from nst_lab.comparison.command import main; main()", str(sweep)],
+                          capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, f"left out: {foreign}: manifest.json is not that of a run\n")
+    assert foreign.name not in done.stdout
+
+
+def test_numbers_beyond_all_bounds_are_not_shown(sweep, capsys):
+    edit(folders(sweep)[0], lambda manifest: manifest.update(seconds=float("inf")))
+    assert command([str(sweep), "--each"]) == 0
+    assert "inf" not in capsys.readouterr().out
+
+
 def test_a_crowd_of_broken_folders_is_summed_up(sweep, capsys):
     for number in range(30):
         (sweep / f"broken{number}").mkdir()

@@ -80,6 +80,7 @@ MISTAKES = {
     "seed=-1": ("seed=-1", "from 0 to"),
     "dry_run=maybe": ("dry_run=maybe", "true or false"),
     "name=a/b": ("name=a/b", "without slashes"),
+    f"name={'x' * 256}": ("name=xxx", "at most 255 bytes"),
     "name=..": ("name=..", "folder name"),
     "loss=3": ("loss=3", "section"),
     "loss={foo:3}": ("foo",),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -202,6 +203,26 @@ def test_an_interrupted_launcher_lets_its_workers_write_checkpoints(tmp_path, la
     while any(map(alive, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_workers_whose_launcher_was_killed_finish_what_they_make_and_end(tmp_path):
+    lengths = [text if not text.startswith("optimizer.evaluations") else "optimizer.evaluations=3,400" for text in LONG]
+    process = start(tmp_path, "-m", *lengths, "hydra/launcher=processes", "hydra.launcher.n_jobs=2", "threads=1")
+    deadline = time.monotonic() + 120
+    while {(manifest or {}).get("status") for manifest in made(tmp_path)} != {"completed", "running"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = {attempt["process"] for manifest in made(tmp_path) for attempt in manifest["attempts"]}
+    try:
+        process.kill()
+        process.communicate(timeout=120)  # reads until the last process that may write there has ended
+    except subprocess.TimeoutExpired:
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        raise
+    assert len(workers) == 2  # one was idle, one at work
+    assert [manifest["status"] for manifest in made(tmp_path)] == ["completed"] * 2
 
 
 def test_a_killed_worker_does_not_end_the_sweep(tmp_path):

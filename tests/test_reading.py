@@ -248,6 +248,29 @@ def test_long_lists_are_abridged_only_as_long_as_they_can_be_told_apart():
     assert varying.labels([first, second]) == {first: "r1, r2, r3", second: "r1, r4, r3"}
 
 
+def test_only_completed_runs_decide_which_settings_are_columns(sweep):
+    failed, *_ = folders(sweep)
+
+    def change(manifest):
+        manifest["config"]["size"] = 64
+        manifest["hashes"]["content"] = None
+        manifest.update(status="failed", error="an undecodable picture", convention_overrides=["size_rule"])
+
+    edit(failed, change)
+    runs = load_runs(sweep)
+    [row] = [index for index, record in enumerate(runs.records) if record.folder == failed]
+    assert runs.settings == ["seed", "style.images", "loss.content_weight"]
+    assert runs.common["size"] == 32
+    assert "bytes of content" in runs.common
+    assert runs.setting(row, "size") == 64
+    assert dict(runs.further(row)).items() >= {"size": 64, "bytes of content": None}.items()
+    assert not {"size", "bytes of content"} & dict(runs.further((row + 1) % len(runs))).keys()
+    assert len(runs.where([("size", "64")])) == 1
+    for folder in folders(sweep):
+        edit(folder, lambda manifest: manifest.update(status="failed"))
+    assert {"size", "bytes of content"} < set(load_runs(sweep).settings)
+
+
 def test_conditions_select_runs_and_their_settings_anew(swept):
     runs = load_runs(swept)
     kept = runs.where([("style.images", "starry_strokes"), ("loss.content_weight", "10")])

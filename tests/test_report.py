@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+from contextlib import redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from nst_lab.comparison.compare import compare
 from nst_lab.comparison.reading import load_runs
 from nst_lab.comparison.report_data import page_data
 from nst_lab.images import catalog
+from nst_lab.sweeps.summary import write_summary
 
 HOSTILE = "<script>window.harmed=1</script><img src=x onerror=window.harmed=1>"
 
@@ -182,11 +184,11 @@ def test_a_run_whose_picture_is_broken_is_in_the_report(sweep):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(st.characters(), max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-SECTIONS = ("size", "seed", "content", "style", "layers", "loss", "name")
+SECTIONS = ("size", "seed", "content", "style", "layers", "loss", "name", "swd", "seconds")
 KEYS = (
     "status", "distances", "metrics_version", "hashes", "credits", "overrides", "losses", "seconds", "evaluations",
     "convention_overrides", "size", "error", "start", "stop_reason", "peak_memory_bytes", "result_version",
@@ -196,18 +198,24 @@ CONFIGS, MANIFESTS = (st.dictionaries(st.sampled_from(keys), JSON) for keys in (
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(CONFIGS, MANIFESTS), min_size=1, max_size=3))
-def test_whatever_manifests_say_they_are_read_and_shown(manifests):
+def test_whatever_manifests_say_they_are_read_and_shown_or_told_to_be_none(manifests):
     with TemporaryDirectory() as home:
         for number, (config, more) in enumerate(manifests):
             folder = Path(home) / str(number)
             folder.mkdir()
-            manifest = {"status": "completed", "fingerprint": str(number), "config": config, **more}
+            sections = {"style": {"images": ["mosaic"]}, "loss": {}}
+            manifest = {"status": "completed", "fingerprint": str(number), "config": sections | config, **more}
             (folder / "manifest.json").write_text(json.dumps(manifest))
             (folder / "metrics.jsonl").write_text(json.dumps(more) + "\n{\n[]\n")
         runs = load_runs(home)
-        assert len(runs.table) == len(manifests)
-        data = page_data(runs, Path(home) / "report.html", "any", None)
-        assert json.loads(json.dumps(data, allow_nan=False)) == data
+        foreign = [problem for problem in runs.problems if problem.reason == "manifest.json is not that of a run"]
+        assert len(runs.table) + len(foreign) == len(manifests)
+        if len(runs):
+            data = page_data(runs, Path(home) / "report.html", "any", None)
+            assert json.loads(json.dumps(data, allow_nan=False)) == data
+        with redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):  # a real one, which takes text only
+            assert command([home, "--all", "--no-html"]) in (0, 1)
+        write_summary(Path(home))
 
 
 # ---- in a browser ----

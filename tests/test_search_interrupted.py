@@ -12,6 +12,7 @@ from searches import GREY, LONG, SEARCH, attempts, made, start, start_together, 
 
 import nst_lab
 from nst_lab.errors import ConfigError
+from nst_lab.housekeeping.inventory import take_inventory
 from nst_lab.running import runs
 from nst_lab.running.claims import Claim, Watch
 from nst_lab.search.command import command
@@ -117,6 +118,18 @@ def test_a_run_that_another_process_holds_is_waited_for(here):
         assert study.ask() is None
         assert not study.is_busy()
         assert [(each.status, each.distances) for each in study.trials()] == [("completed", {"color": 0.5})]
+
+
+def test_a_search_that_is_asking_or_was_killed_meanwhile_hides_no_run(here):
+    search(SEARCH, trials=1)
+    with Study(read_plan(SEARCH)) as study, study._alone():
+        found = take_inventory([here / "outputs"])
+    assert [run.status for run in found.runs] == ["completed"]
+    assert found.foreign == {}
+    Path("outputs/found/.claim.1").write_text("{}")  # where older versions claimed, and one was killed
+    found = take_inventory([here / "outputs"])
+    assert [run.status for run in found.runs] == ["completed"]
+    assert found.foreign == {}
 
 
 def test_trials_that_others_put_into_the_study_are_left_alone(here):

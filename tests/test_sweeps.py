@@ -249,6 +249,65 @@ def test_launchers_compose_and_a_wrong_key_of_theirs_is_one_line(here, nst_lab_c
     assert "n_jops" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["hydra.launcher=null"], "hydra.launcher=null: expected a launcher, such as hydra/launcher=basic"),
+        (["hydra.launcher=many"], "hydra.launcher=many: expected a launcher"),
+        (["hydra/launcher=processes", "hydra.launcher.n_jobs=abc"], "hydra.launcher.n_jobs=abc: expected a whole"),
+        (["hydra/launcher=processes", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: expected a whole number"),
+        (["hydra/launcher=slurm_local", "hydra.launcher.timeout_min=abc"], "hydra.launcher.timeout_min=abc: expected"),
+        (["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=-3"], "hydra.launcher.cpus_per_task=-3: expected a"),
+        (["hydra/launcher=ray_cluster", "hydra.launcher.ray.remote.num_cpus=abc"], "num_cpus=abc: expected a number"),
+    ],
+)
+def test_a_launcher_that_cannot_be_started_is_one_line_before_any_run(here, capsys, overrides, expected):
+    assert command(["-m", *TINY, "seed=0,1", *overrides]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert expected in line
+    assert folders("runs") == []
+
+
+@pytest.mark.parametrize("out_dir", ["ro/file", "ro/file/below"])
+def test_an_output_folder_that_is_a_file_is_one_line(here, capsys, out_dir):
+    Path("ro").mkdir()
+    Path("ro/file").touch()
+    for arguments in ([], ["dry_run=true"]):
+        assert command([*TINY, f"out_dir={out_dir}", *arguments]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"nst-lab: out_dir: {out_dir}/runs/")
+        assert line.endswith(" cannot be read (Not a directory)")
+
+
+FOREIGN = {
+    "empty": {"config": {}},
+    "no_loss": {"config": {"style": {"images": ["mosaic"]}}},
+    "no_images": {"config": {"style": {"images": None}, "loss": {}}},
+    "nested": {"config": {"style": {"images": [["mosaic"]]}, "loss": {}}},
+    "list": {"config": {"style": ["mosaic"], "loss": {}}},
+    "older": {"config": {"style": {"images": ["mosaic"]}, "loss": {}}, "convention_overrides": None},
+}
+
+
+def test_folders_of_others_in_an_experiment_do_not_keep_its_runs_from_being_made(here):
+    for name, manifest in FOREIGN.items():
+        Path("outputs/runs", name).mkdir(parents=True)
+        text = json.dumps({"fingerprint": "x", "status": "completed"} | manifest)
+        Path("outputs/runs", name, "manifest.json").write_text(text)
+    assert command([*TINY, "seed=1"]) == 0
+    assert len(list(Path("outputs/runs/summary").iterdir())) == 1
+
+
+@pytest.mark.parametrize("attempts", [5, [3], None])
+def test_a_run_whose_manifest_tells_of_no_attempts_is_made(here, attempts):
+    config = nst_lab.compose(TINY)
+    folder = runs.run_folder(config, runs.identify(config))
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"status": "failed", "attempts": attempts}))
+    assert command(TINY) == 0
+    assert len(runs.read_manifest(folder)["attempts"]) == 1
+
+
 def test_manifests_are_json_whatever_is_in_them(here):
     done = run(nst_lab.compose(TINY))
     assert json.loads((done.folder / "manifest.json").read_text()) == done.manifest

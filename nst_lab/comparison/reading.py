@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from nst_lab.comparison import varying
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COSTS = ("seconds", "evaluations", "peak_memory_bytes")
+MEASURED = (*COSTS, "total_loss")  # columns beside the distances, whatever else a foreign manifest calls so
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +47,10 @@ class Runs:
     """Runs side by side.
 
     Attributes:
-        settings: the settings that differ between them, dotted keys; `seed` among them where there are repeats. What
-            merely follows from others (`layers.style_weights` from `layers.style`) is left out.
-        common: the settings in which they agree, by dotted key.
+        settings: the settings that differ between the completed runs (between all, if none is completed), dotted keys;
+            `seed` among them where there are repeats. What merely follows from others (`layers.style_weights` from
+            `layers.style`) is left out.
+        common: the settings in which these agree, by dotted key.
         distances: the measured distances, as named in the manifests: `content`, `style`, `style/<name>`, `swd` …
         problems: the folders that are no completed runs, each with its reason.
         metrics_version: the newest version of the distances among the completed runs. Those of other versions are not
@@ -57,15 +60,21 @@ class Runs:
     def __init__(self, records: Sequence[Record], problems: Sequence[Problem]):
         self.records, self.problems = list(records), list(problems)
         rows = [varying.settings_of(record.manifest) for record in self.records]
-        self._differing = varying.differing(rows)
-        self.common = {key: value for row in rows[:1] for key, value in row.items() if key not in self._differing}
-        self._rows = [{key: row[key] for key in self._differing if key in row} for row in rows]
-        explicit = {key for record in self.records for key in _texts(record.manifest.get("convention_overrides"))}
-        self.settings = varying.independent(self._differing, self._rows, explicit)
+        varied = varying.differing(rows)
+        self._rows = [{key: row.get(key) for key in varied} for row in rows]
+        self._completed = [index for index, record in enumerate(self.records) if _is_completed(record)]
+        counted = self._completed or range(len(rows))  # what was only tried does not tell the others apart
+        self._differing = varying.differing([self._rows[index] for index in counted])
+        self.common = {
+            key: value for index in counted[:1] for key, value in rows[index].items() if key not in self._differing
+        }
+        explicit = varying.explicit_keys(self.records[index].manifest for index in counted)
+        settings = varying.independent(self._differing, [self._rows[index] for index in counted], explicit)
         versions = [record.manifest.get("metrics_version") for record in self.records if not record.problem]
         self.metrics_version = max((version for version in versions if type(version) is int), default=None)
         self._distances = [self._comparable(record.manifest) for record in self.records]
         self.distances = list(dict.fromkeys(key for distances in self._distances for key in distances))
+        self.settings = [key for key in settings if key not in {*self.distances, *MEASURED}]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -95,7 +104,7 @@ class Runs:
         distances = manifest.get("distances")
         if not isinstance(distances, dict) or self._other_version(manifest):
             return {}
-        return {key: _number(value) for key, value in distances.items()}
+        return {key: _number(value) for key, value in distances.items() if key not in MEASURED}
 
     @cached_property
     def table(self) -> "pandas.DataFrame":
@@ -149,17 +158,20 @@ class Runs:
         return self._rows[index].get(key, self.common.get(key))
 
     def further(self, index: int) -> list[tuple[str, Any]]:
-        """The settings that differ but are not among `settings`, since they follow from these."""
-        return [(key, self.setting(index, key)) for key in self._differing if key not in self.settings]
+        """What `settings` and `common` do not tell of a row.
+
+        The settings that differ but follow from `settings`; of a run that is not completed, also those of its own.
+        """
+        others = [(key, value) for key, value in self._rows[index].items() if key not in self.settings]
+        return [(key, value) for key, value in others if key in self._differing or value != self.common.get(key)]
 
     def repeats(self) -> list[list[int]]:
         """The completed runs in groups that are equal in everything but the seed; a run found twice counts once."""
         keys = [key for key in self._differing if key != varying.REPEAT]
         groups: dict[tuple, dict[Any, int]] = {}
-        for index, (record, row) in enumerate(zip(self.records, self._rows, strict=True)):
-            if record.manifest.get("status") == "completed":
-                group = groups.setdefault(tuple(map(row.get, keys)), {})
-                group.setdefault(record.manifest.get("fingerprint") or index, index)
+        for index in self._completed:
+            group = groups.setdefault(tuple(map(self._rows[index].get, keys)), {})
+            group.setdefault(self.records[index].manifest.get("fingerprint") or index, index)
         return [list(group.values()) for group in groups.values()]
 
     def where(self, conditions: Sequence[tuple[str, str]]) -> "Runs":
@@ -184,7 +196,7 @@ class Runs:
         return Runs(kept, [problem for problem in self.problems if problem.folder not in others])
 
     def _check_condition(self, key: str, text: str) -> None:
-        known = [*self.common, *self._differing]
+        known = list(dict.fromkeys([*self.common, *self._differing, *(key for row in self._rows[:1] for key in row)]))
         if key not in known:
             raise ConfigError(f"{key}={text}: no run has such a setting{nearest(key, known)}")
         values = varying.in_order({self.setting(index, key) for index in range(len(self))})
@@ -211,8 +223,8 @@ def _is_one_of(value: Any, texts: Sequence[str]) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value) else None
 
 
-def _texts(value: Any) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+def _is_completed(record: Record) -> bool:
+    return record.manifest.get("status") == "completed"

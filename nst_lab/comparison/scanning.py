@@ -7,10 +7,11 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError
 from nst_lab.running.runs import MANIFEST, RESULT
 
@@ -19,7 +20,9 @@ DEPTH = 2  # levels searched below a folder: outputs/ -> experiment -> run
 THREADS, BATCH = 8, 64  # threads that wait together, which counts where the disk is on a network, and folders at once
 
 STATES = ("completed", "running", "failed", "interrupted")
+SECTIONS = [field.name for field in fields(Config) if is_dataclass(field.default_factory)]
 NO_RUN = f"not a run (no {MANIFEST})"
+NOT_OF_RUN = f"{MANIFEST} is not that of a run"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def scan(folders: Sequence[str | os.PathLike]) -> tuple[list[Record], list[Probl
     """Every run in or below `folders`, in the order of their paths, and every folder that is not a completed one.
 
     A folder is a run if it has a `manifest.json`; else it is searched, two levels deep. Hidden folders are passed over.
-    A run that is running, failed, interrupted or without its picture is in both lists.
+    A manifest that lacks what every run has, or holds what none has written, is a problem and no run. A run that is
+    running, failed, interrupted or without its picture is in both lists.
 
     Raises:
         ConfigError: one of `folders` is no folder.
@@ -92,16 +96,31 @@ def _read(folder: str) -> Record | Problem | None:
     """The run in a folder; None where there is no manifest."""
     try:
         with open(os.path.join(folder, MANIFEST), "rb") as file:
-            manifest = json.loads(file.read())
+            text = file.read().decode()
+        manifest = DECODER.decode(text)
+        if "\\u" in text:
+            json.dumps(manifest, ensure_ascii=False).encode()  # fails on half of a pair, which no output could take
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return Problem(Path(folder), f"{MANIFEST} cannot be read ({error.strerror})")
+    except (UnicodeEncodeError, OverflowError):
+        return Problem(Path(folder), NOT_OF_RUN)
     except (ValueError, RecursionError):
         return Problem(Path(folder), f"{MANIFEST} is not complete JSON")
     if not _is_of_run(manifest):
-        return Problem(Path(folder), f"{MANIFEST} is not that of a run")
+        return Problem(Path(folder), NOT_OF_RUN)
     return Record(Path(folder), manifest, _problem(folder, manifest))
+
+
+def _whole_number(digits: str) -> int:
+    """An integer of a manifest; `OverflowError` for one that no float can hold, and no run has written."""
+    number = int(digits)
+    float(number)
+    return number
+
+
+DECODER = json.JSONDecoder(parse_int=_whole_number)
 
 
 def _is_of_run(manifest: Any) -> bool:
@@ -110,7 +129,15 @@ def _is_of_run(manifest: Any) -> bool:
         and isinstance(manifest.get("config"), dict)
         and isinstance(manifest.get("fingerprint"), str)
         and "status" in manifest
+        and _is_configuration(manifest["config"])
     )
+
+
+def _is_configuration(config: dict[str, Any]) -> bool:
+    """Whether settings are laid out as those of a run: sections, perhaps fewer than today, and style images."""
+    sections = all(isinstance(config.get(name, {}), dict) for name in SECTIONS)
+    images = config["style"].get("images") if sections and {"style", "loss"} <= set(config) else None
+    return isinstance(images, list) and all(isinstance(image, str) for image in images)
 
 
 def _problem(folder: str, manifest: dict[str, Any]) -> str | None:

@@ -71,6 +71,12 @@ def differing(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [key for key in keys if len({row.get(key) for row in rows}) > 1]
 
 
+def explicit_keys(manifests: Iterable[dict[str, Any]]) -> set[str]:
+    """The keys that some run has set itself, in place of its convention's value."""
+    listed = [manifest.get("convention_overrides") for manifest in manifests]
+    return {key for keys in listed if isinstance(keys, list) for key in keys if isinstance(key, str)}
+
+
 def independent(keys: Sequence[str], rows: Sequence[dict[str, Any]], explicit: set[str]) -> list[str]:
     """Those of `keys` that do not merely follow from others.
 

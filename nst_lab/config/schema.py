@@ -53,6 +53,13 @@ def _layer_names() -> Any:
     return _key(Rule(lambda value: value in LAYERS, f"layers among {', '.join(LAYERS)}", tuple(LAYERS)))
 
 
+def _folder_name() -> Any:
+    def accepts(value: str) -> bool:
+        return bool(value.strip(". ")) and not set(value) & set("/\\\0\n") and len(value.encode(errors="replace")) < 256
+
+    return _key(Rule(accepts, "a folder name without slashes, of at most 255 bytes"))
+
+
 def _device() -> Any:
     def accepts(value: str) -> bool:
         return value in ("auto", "cpu", "cuda", "mps") or (value.startswith("cuda:") and value[5:].isdecimal())
@@ -228,12 +235,7 @@ class Config:
     `convention_overrides` is no setting: it lists the keys whose value is not the convention's.
     """
 
-    name: str = _key(
-        Rule(
-            lambda value: bool(value.strip(". ")) and not set(value) & set("/\\\0\n"),
-            "a folder name without slashes",
-        )
-    )
+    name: str = _folder_name()
     out_dir: str = _key()
     convention: str = _key()
     size: int = _at_least(1)

@@ -88,10 +88,11 @@ class Inventory:
 
     def _take(self, folder: Path, levels: int) -> None:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        if any(entry.name == runs.MANIFEST or is_claim(entry.name) for entry in entries):
-            self.runs.append(read_run(folder))
-            return
         folders = [entry for entry in entries if entry.is_dir()]
+        claimed = any(is_claim(entry.name) for entry in entries)
+        if any(entry.name == runs.MANIFEST for entry in entries) or (claimed and not (levels and folders)):
+            self.runs.append(read_run(folder))  # a run that has just been claimed has no folders yet, nor ever
+            return
         if entries and not folders and folder.name != SUMMARY:
             self.foreign[folder] = f"no {runs.MANIFEST}"
         for entry in folders:

@@ -118,7 +118,7 @@ class _Attempt:
             | {
                 "overrides": list(overrides),
                 "start": earlier.get("start", attempt["start"]) if self.resumed else attempt["start"],
-                "attempts": [*earlier.get("attempts", []), attempt],
+                "attempts": [*runs.attempts(earlier), attempt],
             }
         )
 

@@ -166,6 +166,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) else None
 
 
+def attempts(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The attempts that a manifest tells of, in their order; none where it tells of none as a run does."""
+    told = manifest.get("attempts")
+    return [attempt for attempt in told if isinstance(attempt, dict)] if isinstance(told, list) else []
+
+
 def write_manifest(claim: Claim, manifest: dict[str, Any]) -> None:
     """Replace the manifest of a claimed folder in one step, so that a reader never sees half of one."""
     temporary = claim.folder / ".manifest.partial.json"

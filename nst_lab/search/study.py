@@ -26,6 +26,7 @@ from nst_lab.search.plan import Plan
 from nst_lab.search.proposal import propose
 
 FILE = "study.db"
+LOCK = ".study"  # a folder to be claimed, since a claim on the experiment's own would be that of a run
 NAME = "nst-search"  # of the only study in the file
 LOCK_SECONDS = 60  # that SQLite waits for another reader, such as a dashboard
 
@@ -67,7 +68,8 @@ class Study:
         self.folder = Path(first.out_dir) / first.name
         self.file = self.folder / FILE
         self.watch = Watch(first.runner.takeover_seconds)
-        runs.create_folder(self.folder)
+        self.lock = self.folder / LOCK
+        runs.create_folder(self.lock)
         with ExitStack() as opened:
             opened.callback(optuna.logging.set_verbosity, optuna.logging.get_verbosity())
             optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -97,7 +99,7 @@ class Study:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody else asks or tells meanwhile: SQLite keeps single statements apart, not a question and its answer."""
-        with claims.acquire(self.folder, "", self.watch):
+        with claims.acquire(self.lock, "", self.watch):
             try:
                 yield
             except (SQLAlchemyError, StorageInternalError) as error:

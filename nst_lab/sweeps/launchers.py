@@ -19,6 +19,8 @@ from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError
 from nst_lab.running.claims import ClaimLostError, HeldError
 from nst_lab.running.interruption import Farewell
+from nst_lab.running.processes import Process
+from nst_lab.sweeps.orphans import at_work_for
 from nst_lab.sweeps.sweep import label
 
 IN_THIS_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -27,6 +29,15 @@ RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher."
 EXTRAS = {"hydra_joblib_launcher": "processes", "hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
 INTERRUPTED = "interrupted"  # a file among the records: what has not begun yet is not to begin
+
+# Whole numbers without which no job can start: whose launcher's, a test, and the words for it.
+NUMBERS = {
+    "n_jobs": (JOBLIB, lambda value: value != 0, "such as 4, or -1 for one process for each core"),
+    **{
+        key: (SUBMITIT, lambda value: value >= 1, "at least 1")
+        for key in ("cpus_per_task", "timeout_min", "tasks_per_node", "nodes", "array_parallelism")
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -40,14 +51,30 @@ class Launch:
     environment: Mapping[str, str]  # where the pictures are
     records: str  # the folder in which the launch is recorded
     threads: int | None = None  # of each worker
+    launcher: Process | None = None  # whose end is also that of its workers; None where a cluster sees to them
 
     def label(self, index: int, overrides: Sequence[str]) -> str | None:
         """How a run is called on the terminal; None for a run alone, which goes by its folder."""
         return f"[{index + 1}/{self.total}] {label(overrides, self.keys)}" if self.total > 1 else None
 
 
-def check_installed(master: DictConfig) -> None:
-    """Raise `ConfigError` with the command that installs it if the chosen launcher is not there."""
+def check_launcher(master: DictConfig) -> None:
+    """Raise `ConfigError` if the chosen launcher is none, is not installed (with the command that does), or is wrong.
+
+    Of its settings, only the commonest numbers can be checked before it starts.
+    """
+    launcher = master.hydra.launcher
+    if not (isinstance(launcher, DictConfig) and isinstance(launcher.get("_target_"), str)):
+        shown = f"hydra.launcher={'null' if launcher is None else launcher}"
+        raise ConfigError(f"{shown}: expected a launcher, such as hydra/launcher=basic or hydra/launcher=processes")
+    _check_installed(master)
+    for key, (of, accepts, expected) in NUMBERS.items():
+        value = OmegaConf.select(launcher, key)
+        if launcher._target_.startswith(of) and value is not None and not (type(value) is int and accepts(value)):
+            raise ConfigError(f"hydra.launcher.{key}={value}: expected a whole number, {expected}")
+
+
+def _check_installed(master: DictConfig) -> None:
     package = master.hydra.launcher._target_.rpartition(".")[0].rpartition(".")[0]
     extra = EXTRAS.get(package.rpartition(".")[2])
     if extra and not _there(package):
@@ -65,14 +92,17 @@ def _there(package: str) -> bool:
 def shares(launcher: DictConfig) -> tuple[int | None, int | None]:
     """Threads of each worker, so that those of one machine share its cores; how many to start at once, if it matters.
 
-    None where the launcher's own system sees to it, or is not known here.
+    None where the launcher's own system sees to it, or is not known here. Raises `ConfigError` for a share that is none.
     """
     if launcher._target_ == JOBLIB:
         import joblib
 
         return max(1, joblib.cpu_count() // joblib.effective_n_jobs(launcher.n_jobs)), None
     if launcher._target_ == RAY:
-        return max(1, int(launcher.ray.remote.get("num_cpus", 1))), None
+        cores = OmegaConf.select(launcher, "ray.remote.num_cpus") or 1
+        if type(cores) not in (int, float) or cores < 0:
+            raise ConfigError(f"hydra.launcher.ray.remote.num_cpus={cores}: expected a number, at least 0")
+        return max(1, int(cores)), None
     if launcher._target_.startswith(SUBMITIT):
         threads = launcher.get("cpus_per_task") or 1
         local = launcher._target_.endswith("LocalLauncher")
@@ -127,6 +157,11 @@ def _join_ray(settings: DictConfig) -> None:
 
 def task(composed: DictConfig, launch: Launch) -> None:
     """One job of a Hydra launcher, in a process of its own. Importable, since launchers pickle it."""
+    with at_work_for(launch.launcher):
+        _make(composed, launch)
+
+
+def _make(composed: DictConfig, launch: Launch) -> None:
     if Path(launch.records, INTERRUPTED).exists():
         return
     os.chdir(launch.directory)

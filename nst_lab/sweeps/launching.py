@@ -15,8 +15,8 @@ from nst_lab.config.composition import Composer
 from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch, standing
-from nst_lab.running.processes import alive
-from nst_lab.sweeps.launchers import IN_THIS_PROCESS, Launch, attempt, check_installed, shares, spread
+from nst_lab.running.processes import alive, this_process
+from nst_lab.sweeps.launchers import IN_THIS_PROCESS, JOBLIB, Launch, attempt, check_launcher, shares, spread
 from nst_lab.sweeps.sweep import Planned, hydras_own, quoted, swept_keys
 
 FRUITLESS_PASSES = 3  # after which a launcher is given up; a single one may be a race with another launch
@@ -39,7 +39,7 @@ class _Sweep:
         name = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{uuid.uuid4().hex[:6]}"
         self.own = hydras_own(overrides)
         self.master = self._compose(self.own)
-        check_installed(self.master)
+        check_launcher(self.master)
         given = any(text.startswith("hydra.sweep.dir=") for text in self.own)
         records = Path(self.master.out_dir) / self.master.name / ".launches"
         folder = Path(self.master.hydra.sweep.dir) if given else records / name
@@ -54,6 +54,7 @@ class _Sweep:
             {key: value for key, value in os.environ.items() if key.startswith("NST_LAB_")},
             str(folder.absolute()),
             shares(self.master.hydra.launcher)[0],
+            this_process() if self.master.hydra.launcher._target_ == JOBLIB else None,
         )
         self.made: set[Path] = set()  # in this process
         self.before = {item.folder: _launches(item.folder) for item in pending}
@@ -148,6 +149,6 @@ class _Sweep:
         return [process.pid for process in ours if alive(process)]
 
 
-def _launches(folder: Path) -> list[str]:
+def _launches(folder: Path) -> list[str | None]:
     """The launches that attempted a run, in their order."""
-    return [attempt.get("launch") for attempt in (runs.read_manifest(folder) or {}).get("attempts", [])]
+    return [attempt.get("launch") for attempt in runs.attempts(runs.read_manifest(folder) or {})]

@@ -53,8 +53,7 @@ def write_summary(experiment: Path, planned: Sequence[Planned] = (), grid: Path 
 def _varying(manifests: Sequence[dict[str, Any]]) -> list[HParam]:
     """The settings that differ between runs, in the form in which each run has written its own."""
     rows = [varying.settings_of(manifest) for manifest in manifests]
-    explicit = {key for manifest in manifests for key in manifest.get("convention_overrides", [])}
-    keys = varying.independent(varying.differing(rows), rows, explicit)
+    keys = varying.independent(varying.differing(rows), rows, varying.explicit_keys(manifests))
     settings = [flat(manifest["config"]) for manifest in manifests]
     return [_parameter(key, [hyperparameter(row.get(key)) for row in settings]) for key in keys if key in settings[0]]
 
@@ -70,7 +69,7 @@ def _layout(manifests: Sequence[dict[str, Any]]) -> dict[str, Any]:
     images = [manifest["config"]["style"]["images"] for manifest in manifests]
     styles = dict.fromkeys(name for each in images for name in catalog.short_names(each))
     terms = {f"style terms: {name}": ["Multiline", [f"style/{re.escape(name)}/.*"]] for name in styles}
-    used = ["total", "content", "style", *(["tv"] if any(m["config"]["loss"]["tv_weight"] for m in manifests) else [])]
+    used = ["total", "content", "style", *(["tv"] if any(m["config"]["loss"].get("tv_weight") for m in manifests) else [])]
     weighted = {name: ["Multiline", [f"loss/{name}"]] for name in used}
     together = {"content, style and TV, weighted": ["Multiline", ["loss/(content|style|tv)"]]}
     return {

@@ -88,13 +88,20 @@ def _declared_sweep(composer: Composer, overrides: list[str], given: list[str]) 
 
 
 def plan(cells: Sequence[Cell], watch: Watch) -> list[Planned]:
-    """Identify every cell; cells that would make the same picture in the same folder are planned once."""
+    """Identify every cell; cells that would make the same picture in the same folder are planned once.
+
+    Raises:
+        ConfigError: their folders cannot be read.
+    """
     planned = {}
     for cell in cells:
         identity = runs.identify(cell.config)
         folder = runs.run_folder(cell.config, identity)
         if folder not in planned:
-            planned[folder] = Planned(cell, identity, folder, runs.state(folder, identity, watch))
+            try:
+                planned[folder] = Planned(cell, identity, folder, runs.state(folder, identity, watch))
+            except OSError as error:
+                raise ConfigError(f"out_dir: {folder} cannot be read ({error.strerror})") from error
     return list(planned.values())
 
 
