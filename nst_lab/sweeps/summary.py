@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def write_summary(experiment: Path, planned: Sequence[Planned] = (), grid: Path 
     if grid is not None:
         summaries.append(summary.image("grid", decode(grid), dataformats="HWC"))
     _replace(experiment / SUMMARY, summaries)
+
+
+def announce(planned: Sequence[Planned]) -> dict[Path, list[Planned]]:
+    """Write the `summary` run of every experiment that is about to be made. Returns their runs by their folders."""
+    experiments: dict[Path, list[Planned]] = {}
+    for item in planned:
+        experiments.setdefault(item.folder.parent, []).append(item)
+    for folder, together in experiments.items():
+        with suppress(OSError):  # the launch will tell what is wrong with the folder
+            write_summary(folder, together)
+    return experiments
 
 
 def _varying(manifests: Sequence[dict[str, Any]]) -> list[HParam]:
