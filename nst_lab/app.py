@@ -7,7 +7,6 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +15,7 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
+from nst_lab.command_line import printable
 from nst_lab.config.checks import check_key
 from nst_lab.config.composition import Cell, Composer, conf_directory, to_settings
 from nst_lab.errors import ConfigError, UserError
@@ -50,7 +50,7 @@ def command(arguments: Sequence[str]) -> int:
             return _print_configuration(cells, options.package)
         return _run(composer, cells, options.overrides)
     except UserError as error:
-        print(f"nst-lab: {error}", file=sys.stderr)
+        print(f"nst-lab: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("nst-lab: interrupted", file=sys.stderr)
@@ -100,7 +100,7 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
     from nst_lab.optimisation.synthesis import resolve_device
     from nst_lab.running.inputs import check_sizes
     from nst_lab.sweeps.launching import launch
-    from nst_lab.sweeps.summary import write_summary
+    from nst_lab.sweeps.summary import announce
 
     for cell in cells:
         resolve_device(cell.config.device)
@@ -114,12 +114,7 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
         return 0
     if len(planned) > 1:
         print(f"{len(planned)} runs: {sweep.count_states(planned)}")
-    experiments = {item.folder.parent: [] for item in planned}
-    for item in planned:
-        experiments[item.folder.parent].append(item)
-    for folder, together in experiments.items():
-        with suppress(OSError):  # the launch will tell what is wrong with the folder
-            write_summary(folder, together)
+    experiments = announce(planned)
     launch(composer, planned, overrides, watch)
     status = sweep.print_summary(planned)
     for folder, together in experiments.items():

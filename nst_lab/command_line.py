@@ -46,7 +46,7 @@ def answer(parser: Parser, arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except UserError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{parser.prog}: {parser.interrupted}", file=sys.stderr)

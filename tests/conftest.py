@@ -156,3 +156,16 @@ def swept(tmp_path_factory) -> Path:
 def sweep(swept, tmp_path) -> Path:
     """A copy of that sweep, to be changed."""
     return Path(shutil.copytree(swept, tmp_path / "outputs/sweep"))
+
+
+@pytest.fixture
+def own_figure(here):
+    """Write `small.yaml` into a folder of figures of one's own."""
+    from small_figure import SMALL
+
+    def write(text: str = SMALL) -> None:
+        (here / "mine/figure").mkdir(parents=True, exist_ok=True)
+        (here / "mine/figure/small.yaml").write_text(text)
+
+    write()
+    return write

@@ -38,6 +38,25 @@ def test_a_mistake_exits_2_with_one_line_and_leaves_nothing(nst_lab_command, her
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize("key", ["content.image", "style.images", "out_dir", "name", "experiment"])
+def test_a_name_that_is_not_utf_8_is_one_printable_line(here, key, capsys):
+    path = here / "caf\udce9.png"
+    path.touch()
+    value = f"['{path}']" if key == "style.images" else f"'{path.name}'"
+    assert command(["-m", *TINY, "seed=0,1", f"{key}={value}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"nst-lab: {key}=")
+    assert error.count("\n") == 1
+    assert r"caf\udce9.png" in error
+    assert ("not valid UTF-8; rename" in error) == (key != "experiment")
+    assert list(here.iterdir()) == [path]
+
+
+def test_no_experiment_is_told_with_those_that_there_are(here, capsys):
+    assert command(["experiment=null"]) == 2
+    assert "experiment=null: no such choice; valid: " in capsys.readouterr().err
+
+
 def test_a_wrong_cell_stops_a_sweep_before_the_first_run(here, capsys):
     assert command(["-m", *TINY, "loss.style_weight=1,2,-3"]) == 2
     assert "loss.style_weight=-3" in capsys.readouterr().err

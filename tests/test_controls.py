@@ -13,8 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import nst_lab
 from nst_lab.app import command
 from nst_lab.config.composition import Composer, compose
+from nst_lab.config.grammar import override_value
 from nst_lab.errors import ConfigError
-from nst_lab.figures.plan import _stand_ins, _substitutes, hydra_text
+from nst_lab.figures.plan import _stand_ins, _substitutes
 from nst_lab.images import catalog
 from nst_lab.losses.objective import needed_taps
 from nst_lab.optimisation.scales import sizes_at
@@ -79,7 +80,7 @@ def test_the_name_with_colons_works_on_the_command_line_in_sweeps_and_in_files(t
     (tmp_path / "layers").mkdir()
     (tmp_path / "layers/mine.yaml").write_text("defaults: [convention]\nstyle_profile: 256:64:16:4:1\n")
     assert compose(["layers=mine"], tmp_path).layers.style_profile == "quartering"
-    assert hydra_text("256:64:16:4:1") == "'256:64:16:4:1'"  # of a figure's settings
+    assert override_value("256:64:16:4:1") == "'256:64:16:4:1'"  # of a figure's settings
 
 
 # Checks

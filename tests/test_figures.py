@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import CHECKOUT, TINY
+from conftest import CHECKOUT
 from matplotlib.text import Text
 from PIL import Image
+from small_figure import BUILT_IN, QUICK, SMALL, make
 
 from nst_lab.config.composition import Composer
+from nst_lab.config.grammar import override_value
 from nst_lab.figures.command import command
 from nst_lab.figures.layout import LEAST_POINTS, PAGE_INCHES, Drawn, Sheet, draw
-from nst_lab.figures.plan import hydra_text, plan_figure
+from nst_lab.figures.plan import plan_figure
 from nst_lab.figures.schema import figure_names, load_request
 from nst_lab.figures.sheet import make_sheet
 from nst_lab.images import catalog
@@ -37,45 +39,10 @@ EXPECTED = {
     ),
 }  # fmt: skip
 
-# A figure of one row and three columns, whose runs take a moment.
-SMALL = """
-paper: "A. Nonymous, On Trying (2026)"
-number: Figure 7
-title: Three seeds
-expected: {cpu: a moment, gpu: less}
-settings:
-  init: noise
-  content: neckarfront
-  style.images: [composition_vii]
-columns:
-  - {label: one, settings: {seed: 1}}
-  - {label: two, settings: {seed: 2}}
-  - {label: three, settings: {seed: 3}}
-differences: ["It is invented."]
-"""
-QUICK = [text for text in TINY if not text.startswith(("size", "optimizer.evaluations"))]
-BUILT_IN = ("images=built_in", "size=32", "evaluations=3")
-
 
 @pytest.fixture(scope="module")
 def composer():
     return Composer()
-
-
-@pytest.fixture
-def own_figure(here):
-    """Write `small.yaml` into a folder of figures of one's own."""
-
-    def write(text: str = SMALL) -> None:
-        (here / "mine/figure").mkdir(parents=True, exist_ok=True)
-        (here / "mine/figure/small.yaml").write_text(text)
-
-    write()
-    return write
-
-
-def make(*words: str) -> int:
-    return command(["--config-dir", "mine", "figure=small", *BUILT_IN, *QUICK, *words])
 
 
 def starts() -> dict[str, list[str]]:
@@ -281,53 +248,6 @@ def test_an_image_that_cannot_be_had_is_told_with_the_remedy(own_figure, own_fol
     assert Path("outputs/figures/small.png").is_file()
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "told"),
-    [
-        ("number: Figure 7", "nummer: 7", "nummer: no such key; valid: paper, number"),
-        ("label: two", "lable: two", "lable: no such key; valid: label"),
-        ("label: two", "show: reslut", "columns[1].show=reslut: expected one of result, content, style, curves; did"),
-        ("{seed: 2}", "{sede: 2}", "row 1, panel 2: sede=2: no such key"),
-        ("{seed: 2}", "{seed: two}", "row 1, panel 2: seed=two: expected a whole number"),
-        ("{seed: 2}", "{seed: '1,2'}", "seed=1,2: expected a whole number"),
-        ("columns:", "columns: []\nrows:\n - panels: []\nignored:", "figure=small"),
-        ("title: Three", "title: [Three", "figure=small"),
-    ],
-)
-def test_a_mistake_in_a_figures_file_is_one_line(own_figure, old, new, told, capsys):
-    assert old in SMALL
-    own_figure(SMALL.replace(old, new))
-    assert make() == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert error.startswith("nst-figure: figure=small: ")
-    assert told in error
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["figure=gatys2015_fig2x"], "no such figure; valid: ablation_blend"),
-        (["figure=gatys2015_fig2", "quality=best"], "quality=best: expected one of paper, draft"),
-        (["figure=gatys2015_fig2", "images=mine"], "images=mine: expected one of papers, built_in"),
-        (["figure=gatys2015_fig2", "size=0"], "size=0: expected a whole number of at least 1"),
-        (["figure=gatys2015_fig2", "size=big"], "size"),
-        (["figure=gatys2015_fig2", "seed=1,2"], "seed=1,2: a cell of a figure takes one value"),
-        (["figure=gatys2015_fig2", "sede=1"], "sede=1: no such key"),
-        (["gatys2015_fig2"], "expected one figure=<name>; nst-figure list shows them"),
-        (["figure=gatys2015_fig2", "figure=gatys2015_fig3"], "expected one figure=<name>"),
-        (["--what"], "nst-figure --help says more"),
-    ],
-)
-def test_a_mistake_on_the_command_line_is_one_line(here, words, told, capsys):
-    assert command(words) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("nst-figure: ")
-    assert error.count("\n") == 1
-    assert told in error
-    assert not list(here.iterdir())
-
-
 def test_nst_lab_names_the_command_of_figures(nst_lab_command):
     done = nst_lab_command("figure=gatys2015_fig3")
     assert done.returncode == 2
@@ -354,7 +274,7 @@ def test_values_of_yaml_keep_their_meaning_in_overrides(composer):
               "scales": [{"factor": 0.5, "share": 2.5}, {"factor": 1, "share": 1}], "style.images": ["a b.png"],
               "model.normalized": True, "style.size": None}  # fmt: skip
     for key, value in values.items():
-        [override] = composer.parse([f"{key}={hydra_text(value)}"])
+        [override] = composer.parse([f"{key}={override_value(value)}"])
         assert override.value() == value
 
 

@@ -63,3 +63,20 @@ def test_a_sweep_over_one_key_is_wrapped(here):
         nst_lab.run(item.cell.config)
     with Image.open(save_grid(planned, here / "grid.png")) as picture:
         assert picture.width < 2 * picture.height  # four times as wide in one row
+
+
+def test_names_and_values_are_written_on_a_grid_as_they_are(here):
+    Image.new("RGB", (40, 30)).save(here / "cost$_$x.png")
+    Image.new("RGB", (40, 30)).save(here / "日本.png")
+    planned = sweep("init=noise", 'content.image="cost$_$x.png","日本.png"', "seed=0")
+    for item in planned[:1]:
+        nst_lab.run(item.cell.config)
+    assert save_grid(planned, here / "grid.png").is_file()
+
+
+def test_numbers_that_differ_in_their_last_digits_are_different_columns(here):
+    planned = sweep("init=noise", "loss.content_weight=147528426.22,147528426.23", "seed=1000001,9007199254740993")
+    assert swept_keys([item.cell for item in planned]) == ["loss.content_weight", "seed"]
+    values = [split_overrides(item.cell.overrides) for item in planned]
+    assert [each["seed"] for each in values] == ["1000001", "9007199254740993"] * 2
+    assert [each["loss.content_weight"] for each in values[::2]] == ["147528426.22", "147528426.23"]

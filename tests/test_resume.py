@@ -1,5 +1,6 @@
 """A run that was interrupted ends in the same bytes as one that was not, with whole and single curves."""
 
+import hashlib
 import io
 import json
 import signal
@@ -160,7 +161,7 @@ def test_a_damaged_checkpoint_is_told_and_the_run_begins_anew(here, damage, caps
     assert [attempt["after_evaluation"] for attempt in done.manifest["attempts"]] == [0, 0]
 
 
-def test_a_pickle_in_place_of_a_checkpoint_is_not_run(here):
+def test_a_pickle_in_place_of_a_checkpoint_is_not_run(here, capsys):
     folder = here / "run"
     folder.mkdir()
 
@@ -168,8 +169,11 @@ def test_a_pickle_in_place_of_a_checkpoint_is_not_run(here):
         def __reduce__(self):
             return (Path.touch, (here / "was_run",))
 
-    torch.save({"fingerprint": "f", "streams": {}, "malice": Malice()}, folder / "checkpoint.pt")
+    path = folder / "checkpoint.pt"
+    torch.save({"fingerprint": "f", "streams": {}, "malice": Malice()}, path)
+    path.write_bytes(path.read_bytes() + hashlib.sha256(path.read_bytes()).digest())
     assert checkpoint.read(folder, "f") is None
+    assert "trust the source" in capsys.readouterr().err  # it was whole, but not only tensors
     assert not (here / "was_run").exists()
 
 
@@ -182,6 +186,19 @@ def test_a_checkpoint_is_of_its_own_run_and_needs_the_streams_it_speaks_of(here)
     assert checkpoint.read(here, "another") is None
     (here / "metrics.jsonl").write_text("1234")
     assert checkpoint.read(here, "mine") is None
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9, 0.999])
+def test_three_damaged_bytes_anywhere_are_noticed(here, place, capsys):
+    with Claim(here, "", Watch(60)) as claim:
+        checkpoint.Checkpoints(claim, "mine", 0).write(lambda: {"streams": {}, "tensor": torch.zeros(1000)})
+    path = here / "checkpoint.pt"
+    data = bytearray(path.read_bytes())
+    start = int(place * len(data))
+    data[start : start + 3] = bytes(each ^ 0x55 for each in data[start : start + 3])
+    path.write_bytes(data)
+    assert checkpoint.read(here, "mine") is None
+    assert "its bytes are not those that were written" in capsys.readouterr().err
 
 
 def test_checkpoints_take_at_most_a_hundredth_of_the_time(here):

@@ -277,3 +277,10 @@ def test_the_command_is_declared_and_starts_without_torch(stored, here):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "experiment/a" in done.stdout
+
+
+def test_a_line_break_in_a_folder_is_told_in_one_line(here, capsys):
+    assert command(["list", "a\nb"]) == 2
+    error = capsys.readouterr().err
+    assert r"a\nb" in error
+    assert error.count("\n") == 1

@@ -11,10 +11,10 @@ from searches import LONG, SEARCH, write
 
 import nst_lab
 from nst_lab.config.composition import Composer
+from nst_lab.config.grammar import override_value
 from nst_lab.errors import ConfigError
 from nst_lab.search.command import command
 from nst_lab.search.plan import read_plan
-from nst_lab.search.space import override_value
 
 
 def test_what_the_command_line_sets_is_not_searched(here):

@@ -101,6 +101,7 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
 def check_config(config: Config) -> None:
     """Raise at the first value of a filled configuration that cannot work, alone or together with others."""
     for key, field, value in leaves(config):
+        _check_text(key, value)
         _check_rule(key, value, field.metadata.get("rule"))
     for key, _, value in leaves(config):
         if value is None and key not in NULL_HAS_MEANING:
@@ -118,6 +119,15 @@ def check_config(config: Config) -> None:
     _check_space(config)
     _check_scales(config)
     _check_model(config)
+
+
+def _check_text(key: str, value: Any) -> None:
+    """Names of files may be any bytes, but manifests, event files and captions are UTF-8."""
+    for item in _items(value):
+        try:
+            str(item).encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{key}={show(value)}: the name is not valid UTF-8; rename the file or folder") from error
 
 
 def _check_rule(key: str, value: Any, rule: Rule | None) -> None:

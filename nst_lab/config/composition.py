@@ -61,6 +61,7 @@ class Composer:
 
     def __init__(self, config_dir: str | Path | None = None):
         setup_globals()
+        self.config_dir = config_dir
         search_path = create_config_search_path(str(conf_directory()))
         if config_dir is not None:
             directory = Path(config_dir).expanduser().resolve()
@@ -109,12 +110,9 @@ class Composer:
                 seed_runs.overrides(str(value))
         elif choices:
             for value in values:
-                optional = value is None and key == "experiment"
-                if not optional and not isinstance(value, (list, dict)) and str(value) not in choices:
-                    raise ConfigError(
-                        f"{key}={value}: no such choice; valid: {', '.join(choices)}{nearest(str(value), choices)}"
-                        + _hint_for_files(key)
-                    )
+                if not isinstance(value, (list, dict)) and str(value) not in choices:
+                    valid = f"{', '.join(choices)}{nearest(str(value), choices)}{_hint_for_files(key)}"
+                    raise ConfigError(f"{key}={show(value)}: no such choice; valid: {valid}")
         else:
             check_key(key, text.partition("=")[2])
 

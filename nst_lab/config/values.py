@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nst_lab.config.grammar import shortest
 from nst_lab.errors import ConfigError
 from nst_lab.images import catalog
 
@@ -12,7 +13,7 @@ def show(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(show, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+    return shortest(value) if isinstance(value, float) else str(value).replace("\n", "\\n")
 
 
 def check_count(key: str, values: list, of_key: str, names: list) -> None:

@@ -1,5 +1,6 @@
 """The caption of a figure: what it shows, every setting, credits, and what differs from the paper."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,8 @@ def caption(plan: FigurePlan) -> str:
         _table(("key", "value"), [(f"`{key}`", f"`{value}`") for key, value in shared.items()]),
         "## Runs",
         _table(("panel", "run", "status", "evaluations", "stopped", "seconds", "device"), _runs(plan)),
-        f"Made by nst_lab: `{_command(plan)}`",
+        "Made by nst_lab:",
+        f"```sh\n{_command(plan)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -105,10 +107,14 @@ def _runs(plan: FigurePlan) -> list[tuple[str, ...]]:
 
 
 def _command(plan: FigurePlan) -> str:
+    """What makes this figure again, as a shell takes it; size and evaluations are told even if they are the file's."""
     request = plan.request
-    words = [f"figure={plan.name}", f"quality={request.quality}", f"size={plan.quality.size}"]
-    words += [f"evaluations={plan.quality.evaluations}", f"images={request.images}", *plan.extra]
-    return " ".join(["nst-figure", *words])
+    told = {"quality": request.quality, "size": plan.quality.size, "evaluations": plan.quality.evaluations}
+    told |= {"images": request.images}
+    words = [f"figure={plan.name}", *(f"{key}={value}" for key, value in told.items())]
+    words += [text for text in plan.own if text.lstrip("+").partition("=")[0] not in told]
+    folder = [] if plan.config_dir is None else ["--config-dir", str(plan.config_dir)]
+    return shlex.join(["nst-figure", *folder, *words, *plan.extra])
 
 
 def _list(lines: Sequence[str]) -> str:

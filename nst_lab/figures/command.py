@@ -102,27 +102,41 @@ def _list(composer: Composer) -> int:
 def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence[str]) -> int:
     from nst_lab.figures.plan import plan_figure
     from nst_lab.optimisation.synthesis import resolve_device
-    from nst_lab.running.inputs import check_sizes
     from nst_lab.sweeps.launching import launch
+    from nst_lab.sweeps.summary import announce
 
     request = load_request(composer, name, own)
     hydras = sweep.hydras_own(overrides)
     composer.parse(hydras)
-    plan = plan_figure(composer, name, request, [text for text in overrides if text not in hydras])
+    plan = plan_figure(composer, name, request, [text for text in overrides if text not in hydras], own)
     for notice in plan.notices:
         print(notice)
-    for item in plan.planned:
-        resolve_device(item.cell.config.device)
-        check_sizes(item.cell.config)
+    for panel in plan.panels:
+        if panel.planned:
+            resolve_device(panel.cell.config.device)
+            _check_sizes(panel, plan)
     if request.dry_run:
         from nst_lab.sweeps.estimate import print_estimate
 
         print_estimate(plan.planned)
         return 0
     print(f"{len(plan.panels)} panels, {len(plan.planned)} runs: {sweep.count_states(plan.planned)}")
+    announce(plan.planned)
     launch(composer, plan.planned, overrides, plan.watch)
     status = sweep.print_summary(plan.planned)
     return max(status, _lay_out(plan))
+
+
+def _check_sizes(panel, plan) -> None:
+    """`check_sizes` in the words of the figure, which has a size of its own."""
+    from nst_lab.running.inputs import check_sizes
+
+    try:
+        check_sizes(panel.cell.config)
+    except ConfigError as error:
+        size, own = plan.quality.size, panel.cell.config.size
+        of_figure = f"size={size}: " + (f"size_factor {own / size:g} of " if own != size else "")
+        raise ConfigError(f"figure={plan.name}: {of_figure}{panel.place}: {error}") from error
 
 
 def _lay_out(plan) -> int:

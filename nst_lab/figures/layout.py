@@ -14,10 +14,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
+
+from nst_lab.lettering import drawable
 
 PAGE_INCHES = 7.0, 9.2  # the text of a page, which no figure exceeds
 PANEL_INCHES = 2.6  # at most, where there are few
@@ -27,6 +28,7 @@ DESCENT_INCHES = 0.04  # from a picture up to the baseline of its label
 LINE_SPACING = 1.1
 ONE_LINE_POINTS = 6.5  # down to which a label is made smaller before it is broken into two lines
 LINE = 1.3  # of a line of text, over its size
+MOST_TITLE_LINES = 3  # of the titles over all rows or columns; longer ones are cut
 LEAST_DPI = 200  # smaller pictures are magnified by a whole number to reach it
 INSET = 0.28, 0.42  # of the picture's width and height, at most
 CURVES_ASPECT = 0.4  # height over width
@@ -63,14 +65,17 @@ class Sheet:
 
 def draw(sheet: Sheet) -> Figure:
     """Lay out and draw. The figure's own dpi shows results pixel for pixel; a PDF of it holds them unresampled."""
-    return _Layout(sheet).draw()
+    layout = _Layout(sheet)
+    while len(layout.row_title) > layout.lines:  # its room is taken from the panels
+        layout = _Layout(sheet, layout.lines + 1)
+    return layout.draw()
 
 
 class _Layout:
     """The places of a sheet, in dots from its upper left corner."""
 
-    def __init__(self, sheet: Sheet):
-        self.sheet = sheet
+    def __init__(self, sheet: Sheet, lines: int = 1):
+        self.sheet, self.lines = sheet, lines  # of the rows' title
         results = [p.picture.shape[:2] for row in sheet.rows for p in row if p.result and p.picture is not None]
         self.usual = max(results, key=results.count) if results else DEFAULT_PIXELS[::-1]
         self.longer = max((max(shape) for shape in results), default=max(self.usual))
@@ -79,7 +84,7 @@ class _Layout:
         self.columns = max(map(len, sheet.rows))
         aspects = [max(height for height, _ in row) / pixels for row in shapes]
         aspects = [CURVES_ASPECT * self.columns if _spans(r) else a for r, a in zip(sheet.rows, aspects, strict=True)]
-        self.titled = GAP_INCHES + _line_inches(LABEL_POINTS) if sheet.row_title else 0.0
+        self.titled = GAP_INCHES + lines * _line_inches(LABEL_POINTS) if sheet.row_title else 0.0
         margin = self.titled + 2 * _line_inches(LABEL_POINTS) * any(sheet.row_labels)
         panel = self._panel_inches(margin, aspects)
         self.magnification = max(1, ceil(LEAST_DPI * panel / pixels))
@@ -91,10 +96,15 @@ class _Layout:
         self.footer = _wrapped(sheet.footer, (self.width - 2 * self.gap) / self.dpi, SMALL_POINTS)
         self.heights = [round(aspect * self.box) for aspect in aspects]
         self.labels = [self._label_height(number) for number in range(len(sheet.rows))]
-        self.top = self.gap + self._line() * bool(sheet.column_title)
+        self.column_title = self._title(sheet.column_title, self.width - self.left - self.gap)
+        self.top = self.gap + self._line() * len(self.column_title)
         below = len(self.footer) * self._line(SMALL_POINTS) + self.gap
         self.height = self.top + sum(self.heights) + sum(self.labels) + self.gap * (len(self.heights) - 1) + below
         self.bottom = self.height - below
+        self.row_title = self._title(sheet.row_title, self.bottom - self.top)
+
+    def _title(self, text: str, dots: int) -> list[str]:
+        return _cut(_wrapped(text, dots / self.dpi, LABEL_POINTS), MOST_TITLE_LINES)
 
     def _pixels(self, panel: Drawn) -> tuple[int, int]:
         """Height and width of what a panel shows, all with the same longer side; the missing are as results are."""
@@ -144,10 +154,9 @@ class _Layout:
 
     def _titles(self) -> None:
         across, down = (self.left + self.width - self.gap) / 2, (self.top + self.bottom) / 2
-        if self.sheet.column_title:
-            self._text(across, self.top - self._line() / 2, self.sheet.column_title)
-        if self.sheet.row_title:
-            self._text(self.gap + self._line() / 2, down, self.sheet.row_title, rotation=90)
+        columns, rows = self.column_title, self.row_title
+        self._text(across, self.top - len(columns) * self._line() / 2, "\n".join(columns))
+        self._text(self.gap + len(rows) * self._line() / 2, down, "\n".join(rows), rotation=90)
         if self.footer:
             self._text(
                 self.gap, self.bottom + self.gap / 2, "\n".join(self.footer), ha="left", va="top", color="0.3",
@@ -202,16 +211,14 @@ class _Layout:
         axes.set(xticks=[], yticks=[], facecolor="0.93")
         axes.spines[:].set(color="0.6", linewidth=0.5)
         lines = _wrapped(f"missing: {panel.missing}", 0.92 * width / self.dpi, LEAST_POINTS)
-        most = max(1, int(0.95 * height / self._line(LEAST_POINTS)))
-        if len(lines) > most:
-            lines = [*lines[: most - 1], lines[most - 1][:-1] + "…"]
+        lines = _cut(lines, max(1, int(0.95 * height / self._line(LEAST_POINTS))))
         self._text(left + width / 2, top + height / 2, "\n".join(lines), fontsize=LEAST_POINTS)
 
     def _curves(self, panel: Drawn, left: int, top: int, width: int, height: int) -> None:
         left_margin, below = self._dots(0.75), self._dots(0.4)
         axes = self._axes(left + left_margin, top, width - left_margin, height - below)
         for label, x, y in panel.curves:
-            axes.plot(x, y, label=label, linewidth=1)
+            axes.plot(x, y, label=drawable(label), linewidth=1)
         axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("evaluations", fontsize=SMALL_POINTS + 1)
@@ -230,7 +237,7 @@ class _Layout:
     def _text(self, x: float, y: float, text: str, **style) -> None:
         if text:
             style = {"ha": "center", "va": "center", "fontsize": LABEL_POINTS, "linespacing": LINE_SPACING} | style
-            self.figure.text(x / self.width, 1 - y / self.height, text, **style)
+            self.figure.text(x / self.width, 1 - y / self.height, drawable(text), **style)
 
 
 def _spans(row: Sequence[Drawn]) -> bool:
@@ -254,7 +261,7 @@ def _line_inches(points: float) -> float:
 def _text_inches(text: str, points: float) -> float:
     if not text.strip():
         return 0.0
-    return 1.03 * TextPath((0, 0), text, size=points, prop=FontProperties()).get_extents().width / 72  # hinting
+    return 1.03 * TextPath((0, 0), drawable(text), size=points).get_extents().width / 72  # hinting
 
 
 def _wrapped(text: str, inches: float, points: float) -> list[str]:
@@ -266,6 +273,10 @@ def _wrapped(text: str, inches: float, points: float) -> list[str]:
             characters -= 1
         lines += wrap(paragraph, characters)
     return lines
+
+
+def _cut(lines: list[str], most: int) -> list[str]:
+    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][:-1] + "…"]
 
 
 def _fitted(text: str, inches: float) -> tuple[str, float]:

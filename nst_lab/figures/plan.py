@@ -1,6 +1,5 @@
 """A figure's configuration -> its panels, each with the run or the input that it shows, composed as `nst-lab` would."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -8,6 +7,7 @@ from typing import Any
 
 from nst_lab.config import seed_runs
 from nst_lab.config.composition import Cell, Composer
+from nst_lab.config.grammar import override_value
 from nst_lab.config.schema import Config, named_pictures
 from nst_lab.errors import ConfigError
 from nst_lab.figures.schema import PanelConfig, Quality, Request, RowConfig
@@ -19,7 +19,6 @@ from nst_lab.sweeps.sweep import Planned
 NAMING_PICTURES = (
     "content.image", "content.mask", "init.image", "style.images", "style.fine", "style.masks", "style.guides",
 )  # fmt: skip
-PLAIN = re.compile(r"[\w./+-]+")  # texts that need no quotes in Hydra's grammar
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,9 @@ class FigurePlan:
 
     name: str
     request: Request
-    extra: tuple[str, ...]  # what the command line gives to every cell
+    own: tuple[str, ...]  # what the command line gives to the figure
+    extra: tuple[str, ...]  # and to every cell
+    config_dir: str | None
     quality: Quality  # in effect
     panels: tuple[Panel, ...]
     stand_ins: dict[str, str]  # image of the paper -> built-in image in its place
@@ -80,11 +81,14 @@ class FigurePlan:
         return lines
 
 
-def plan_figure(composer: Composer, name: str, request: Request, extra: Sequence[str]) -> FigurePlan:
+def plan_figure(
+    composer: Composer, name: str, request: Request, extra: Sequence[str], own: Sequence[str] = ()
+) -> FigurePlan:
     """Compose and check every panel of a figure.
 
     Args:
         extra: overrides of the command line for every cell; they win over the figure's settings.
+        own: those that `request` was loaded with, for the caption.
 
     Raises:
         ConfigError: at the first panel that is wrong.
@@ -109,7 +113,9 @@ def plan_figure(composer: Composer, name: str, request: Request, extra: Sequence
             composed.append((y, x, panel, cell))
     watch = Watch(min(cell.config.runner.takeover_seconds for *_, cell in composed))
     panels = [_panel(request, index, *each, watch) for index, each in enumerate(composed)]
-    return FigurePlan(name, request, tuple(extra), quality, tuple(panels), stand_ins, watch)
+    return FigurePlan(
+        name, request, tuple(own), tuple(extra), composer.config_dir, quality, tuple(panels), stand_ins, watch
+    )
 
 
 def _check_single(composer: Composer, overrides: Sequence[str]) -> None:
@@ -155,7 +161,7 @@ def _compose(
     """A cell of the figure's settings; the command line wins over them, stand-ins over both."""
     given = {_key(text) for text in extra}
     kept = {key: value for key, value in settings.items() if not {key, seed_runs.SET_BY_GROUP.get(key)} & given}
-    lines = [*(f"{key}={hydra_text(value)}" for key, value in kept.items()), *extra]
+    lines = [*(f"{key}={override_value(value)}" for key, value in kept.items()), *extra]
     composer.parse(lines)
     replaced = {_key(text) for text in substitutes}
     lines = [line for line in seed_runs.expand(lines) if _key(line) not in replaced] + list(substitutes)
@@ -182,19 +188,5 @@ def _substitutes(config: Config) -> list[str]:
         else:
             replaced = others.get(value, value)
         if replaced != value:
-            lines.append(f"{key}={hydra_text(replaced)}")
+            lines.append(f"{key}={override_value(replaced)}")
     return lines
-
-
-def hydra_text(value: Any) -> str:
-    """A value of a YAML file in the grammar of Hydra's overrides."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(hydra_text, value))}]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{hydra_text(each)}" for key, each in value.items()) + "}"
-    text = str(value)
-    if not isinstance(value, str) or PLAIN.fullmatch(text):
-        return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from math import inf
 from typing import Any
 
 from hydra.types import RunMode
@@ -150,17 +151,34 @@ def _check(request: Request, name: str) -> None:
         value = getattr(request, key)
         if value is not None and value < 1:
             raise ConfigError(f"{key}={value}: expected a whole number of at least 1")
-    if missing := [quality for quality in QUALITIES if quality not in figure.quality]:
-        raise ConfigError(f"figure={name}: quality: {missing[0]} with size and evaluations is missing")
+    _check_qualities(figure, name)
     if not figure.columns and not any(row.panels for row in figure.rows):
         raise ConfigError(f"figure={name}: no panels; give columns, or rows with panels")
+    for number, row in enumerate(figure.rows):
+        if row.panels == []:
+            raise ConfigError(f"figure={name}: rows[{number}].panels=[]: no panels; null shows the figure's columns")
+        if row.panels is None and not figure.columns:
+            raise ConfigError(f"figure={name}: rows[{number}]: no panels, and the figure has no columns")
     for place, panel in _panels(figure):
         _check_choice(f"figure={name}: {place}.show", panel.show, SHOWN)
         if panel.inset is not None:
             _check_choice(f"figure={name}: {place}.inset", panel.inset, INSETS)
         for key in ("size_factor", "evaluations_factor"):
-            if getattr(panel, key) <= 0:
-                raise ConfigError(f"figure={name}: {place}.{key}={getattr(panel, key):g}: expected more than 0")
+            if not 0 < getattr(panel, key) < inf:
+                raise ConfigError(f"figure={name}: {place}.{key}={getattr(panel, key):g}: expected a number above 0")
+
+
+def _check_qualities(figure: FigureConfig, name: str) -> None:
+    if missing := [quality for quality in QUALITIES if quality not in figure.quality]:
+        raise ConfigError(f"figure={name}: quality: {missing[0]} with size and evaluations is missing")
+    for quality, chosen in figure.quality.items():
+        _check_choice(f"figure={name}: quality", quality, QUALITIES)
+        for key in ("size", "evaluations"):
+            if getattr(chosen, key) < 1:
+                raise ConfigError(
+                    f"figure={name}: quality.{quality}.{key}={getattr(chosen, key)}: expected a whole number of at "
+                    "least 1"
+                )
 
 
 def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from nst_lab.errors import ConfigError, UserError
 from nst_lab.images import catalog, encode
 from nst_lab.images.decode import decode
+from nst_lab.lettering import drawable
 
 COLUMNS = 5, 6, 7  # whichever leaves the fewest places empty
 PANEL_INCHES = 2.4, 2.75  # a square picture and its label
@@ -59,8 +60,8 @@ def _drawn(pictures: dict[str, np.ndarray]) -> np.ndarray:
         axes.spines[:].set_visible(False)
     for axes, (name, picture) in zip(panels, pictures.items(), strict=False):
         axes.imshow(picture)
-        axes.set_title(name, fontsize=9, fontweight="bold")
-        axes.set_xlabel(_label(catalog.entries()[name]), fontsize=6.5)
+        axes.set_title(drawable(name), fontsize=9, fontweight="bold")
+        axes.set_xlabel(drawable(_label(catalog.entries()[name])), fontsize=6.5)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 

@@ -1,17 +1,19 @@
 """The checkpoint of a run: written in one step, rarely enough to cost little, read back only if it is whole."""
 
+import hashlib
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from nst_lab.running.claims import Claim
 
 NAME = "checkpoint.pt"
+BLOCK = 2**20  # bytes
 LARGEST_SHARE = 0.01  # of the time of a run
 
 
@@ -39,12 +41,39 @@ class Checkpoints:
         started = time.monotonic()
         temporary = self.claim.folder / f".{NAME}.partial"
         with temporary.open("wb") as file:
-            torch.save({"fingerprint": self.fingerprint, **state()}, file)
+            hashed = _Hashed(file)
+            torch.save({"fingerprint": self.fingerprint, **state()}, hashed)
+            file.write(hashed.sha256.digest())  # torch reads what is before it, but notices no damage in a tensor
             file.flush()
             os.fsync(file.fileno())
         self.claim.replace(temporary, NAME)
         self.written = time.monotonic()
         self.cost = self.written - started
+
+
+class _Hashed:
+    """A file that is written from its beginning to its end, with the SHA-256 of what was written."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether the file ends in the SHA-256 of all that is before it."""
+    sha256 = hashlib.sha256()
+    left = path.stat().st_size - sha256.digest_size
+    with path.open("rb") as file:
+        while left > 0 and (block := file.read(min(left, BLOCK))):
+            sha256.update(block)
+            left -= len(block)
+        return file.read() == sha256.digest()
 
 
 def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -56,6 +85,8 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
+        if not _is_intact(path):
+            raise ValueError("its bytes are not those that were written")
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["fingerprint"] != fingerprint:
             raise ValueError("it belongs to another run")

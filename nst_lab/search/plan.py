@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 
 from nst_lab.config import seed_runs
 from nst_lab.config.composition import Composer, conf_directory, one_line
+from nst_lab.config.grammar import override_value
 from nst_lab.config.schema import Config, used_styles
 from nst_lab.errors import ConfigError, nearest
 from nst_lab.images import catalog
@@ -30,7 +31,7 @@ from nst_lab.metrics import PHOTOGRAPH_DISTANCES, PICTURE_DISTANCES, STYLE_DISTA
 from nst_lab.optimisation.synthesis import resolve_device
 from nst_lab.running.inputs import check_sizes
 from nst_lab.search.fields import Fields
-from nst_lab.search.space import Choices, Range, override_value, read_dimension
+from nst_lab.search.space import Choices, Range, read_dimension
 from nst_lab.sweeps.sweep import OWN_PICTURE
 
 KEYS = ("name", "trials", "startup_trials", "seed", "minimise", "at_most", "at_least", "overrides", "space")

@@ -1,20 +1,18 @@
 """What a search varies: ranges of numbers and choices, as Optuna and as overrides have them."""
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nst_lab.config.checks import check_key, schema_keys, show
+from nst_lab.config.grammar import override_value
 from nst_lab.running.runs import HOUSEKEEPING
 from nst_lab.search.fields import Fields
-from nst_lab.sweeps.sweep import quoted
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 RANGE_KEYS = ("low", "high", "step", "log")
 NUMBERS = (int, float, int | None, float | None)
-BARE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-z_][\w./-]*", re.IGNORECASE | re.ASCII)  # needs no quotes
 
 
 @dataclass(frozen=True)
@@ -112,20 +110,3 @@ def _range(fields: Fields, whole: bool) -> Range:
     if step is not None and (step <= 0 or abs((high - low) / step - round((high - low) / step)) > 1e-9):
         raise fields.error("step", f"expected a whole number of steps from low={show(low)} to high={show(high)}")
     return Range(low, high, step, log)
-
-
-def override_value(value: Any) -> str:
-    """A value as it is written after `key=` in an override, in full precision."""
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{override_value(item)}' for key, item in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{','.join(map(override_value, value))}]"
-    if isinstance(value, str):
-        return value if BARE.fullmatch(value) else quoted(value)
-    return _shortest(value) if isinstance(value, float) else show(value)
-
-
-def _shortest(value: float) -> str:
-    """A float in the fewest characters that are read back as the same."""
-    rounded = f"{value:g}".replace("e+0", "e").replace("e+", "e")
-    return rounded if float(rounded) == value else repr(value)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from nst_lab.errors import ImageError, UserError
 from nst_lab.images import catalog
 from nst_lab.images.decode import decode, header_size
+from nst_lab.lettering import drawable
 from nst_lab.running import runs
 from nst_lab.sweeps.sweep import Planned, split_overrides, swept_keys
 
@@ -133,10 +134,11 @@ def _figure(columns: int, heights: list[float]):
 def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(panel.title, fontsize=8, wrap=True)
+    axes.set_title(drawable(panel.title), fontsize=8, wrap=True)
     if axes.get_subplotspec().is_first_col():
-        axes.set_ylabel(panel.row, fontsize=8, wrap=True)
+        axes.set_ylabel(drawable(panel.row), fontsize=8, wrap=True)
     try:
         axes.imshow(decode(panel.file))
     except ImageError:
-        axes.text(0.5, 0.5, panel.missing, ha="center", va="center", fontsize=7, wrap=True, transform=axes.transAxes)
+        style = {"ha": "center", "va": "center", "fontsize": 7, "wrap": True, "transform": axes.transAxes}
+        axes.text(0.5, 0.5, drawable(panel.missing), **style)

@@ -12,12 +12,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nst_lab.config.composition import Composer
+from nst_lab.config.grammar import quoted
 from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch, standing
 from nst_lab.running.processes import alive, this_process
 from nst_lab.sweeps.launchers import IN_THIS_PROCESS, JOBLIB, Launch, attempt, check_launcher, shares, spread
-from nst_lab.sweeps.sweep import Planned, hydras_own, quoted, swept_keys
+from nst_lab.sweeps.sweep import Planned, hydras_own, swept_keys
 
 FRUITLESS_PASSES = 3  # after which a launcher is given up; a single one may be a race with another launch
 

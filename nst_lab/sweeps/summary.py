@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def write_summary(experiment: Path, planned: Sequence[Planned] = (), grid: Path 
     _replace(experiment / SUMMARY, summaries)
 
 
+def announce(planned: Sequence[Planned]) -> dict[Path, list[Planned]]:
+    """Write the `summary` run of every experiment that is about to be made. Returns their runs by their folders."""
+    experiments: dict[Path, list[Planned]] = {}
+    for item in planned:
+        experiments.setdefault(item.folder.parent, []).append(item)
+    for folder, together in experiments.items():
+        with suppress(OSError):  # the launch will tell what is wrong with the folder
+            write_summary(folder, together)
+    return experiments
+
+
 def _varying(manifests: Sequence[dict[str, Any]]) -> list[HParam]:
     """The settings that differ between runs, in the form in which each run has written its own."""
     rows = [varying.settings_of(manifest) for manifest in manifests]
@@ -69,7 +81,8 @@ def _layout(manifests: Sequence[dict[str, Any]]) -> dict[str, Any]:
     images = [manifest["config"]["style"]["images"] for manifest in manifests]
     styles = dict.fromkeys(name for each in images for name in catalog.short_names(each))
     terms = {f"style terms: {name}": ["Multiline", [f"style/{re.escape(name)}/.*"]] for name in styles}
-    used = ["total", "content", "style", *(["tv"] if any(m["config"]["loss"].get("tv_weight") for m in manifests) else [])]
+    tv = any(manifest["config"]["loss"].get("tv_weight") for manifest in manifests)
+    used = ["total", "content", "style", *(["tv"] if tv else [])]
     weighted = {name: ["Multiline", [f"loss/{name}"]] for name in used}
     together = {"content, style and TV, weighted": ["Multiline", ["loss/(content|style|tv)"]]}
     return {

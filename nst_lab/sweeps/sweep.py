@@ -1,9 +1,9 @@
 """A command line -> its cells, checked; what is completed, held or to be done; and the closing table."""
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from nst_lab.config import seed_runs
 from nst_lab.config.composition import Cell, Composer
+from nst_lab.config.grammar import shortest
 from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import Watch
@@ -132,22 +133,16 @@ def split_overrides(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _shortest(text: str) -> str:
-    try:
-        return f"{float(text):g}".replace("e+0", "e").replace("e-0", "e-")
-    except ValueError:
-        return text.replace("\\:", ":")
+    for kind in (int, float):
+        with suppress(ValueError, OverflowError):
+            return shortest(kind(text))
+    return text.replace("\\:", ":")
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
     """What tells a cell from the others: its values of the swept keys."""
     values = split_overrides(overrides)
     return ", ".join(f"{key}={values[key]}" for key in keys if key in values)
-
-
-def quoted(text: str) -> str:
-    """A text as a value of Hydra's grammar, in which a backslash is special only before a quote and at the end."""
-    escaped = re.sub(r"\\+(?='|$)", lambda slashes: 2 * slashes[0], text).replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def print_summary(planned: Sequence[Planned]) -> int:
