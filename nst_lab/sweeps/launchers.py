@@ -92,7 +92,10 @@ def _there(package: str) -> bool:
 def shares(launcher: DictConfig) -> tuple[int | None, int | None]:
     """Threads of each worker, so that those of one machine share its cores; how many to start at once, if it matters.
 
-    None where the launcher's own system sees to it, or is not known here. Raises `ConfigError` for a share that is none.
+    None where the launcher's own system sees to it, or is not known here.
+
+    Raises:
+        ConfigError: Ray is given no number of cores for a run.
     """
     if launcher._target_ == JOBLIB:
         import joblib

@@ -69,7 +69,8 @@ def _layout(manifests: Sequence[dict[str, Any]]) -> dict[str, Any]:
     images = [manifest["config"]["style"]["images"] for manifest in manifests]
     styles = dict.fromkeys(name for each in images for name in catalog.short_names(each))
     terms = {f"style terms: {name}": ["Multiline", [f"style/{re.escape(name)}/.*"]] for name in styles}
-    used = ["total", "content", "style", *(["tv"] if any(m["config"]["loss"].get("tv_weight") for m in manifests) else [])]
+    smoothed = any(manifest["config"]["loss"].get("tv_weight") for manifest in manifests)
+    used = ["total", "content", "style", *(["tv"] if smoothed else [])]
     weighted = {name: ["Multiline", [f"loss/{name}"]] for name in used}
     together = {"content, style and TV, weighted": ["Multiline", ["loss/(content|style|tv)"]]}
     return {
