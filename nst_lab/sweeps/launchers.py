@@ -95,7 +95,7 @@ def shares(launcher: DictConfig) -> tuple[int | None, int | None]:
     None where the launcher's own system sees to it, or is not known here.
 
     Raises:
-        ConfigError: a number of workers or cores that is none.
+        ConfigError: Ray is given no number of cores for a run.
     """
     if launcher._target_ == JOBLIB:
         import joblib
