@@ -129,7 +129,7 @@ def test_the_command_ends_in_a_table_and_the_command_that_makes_the_best_again(h
 def test_when_nothing_is_within_the_bounds_the_nearest_is_shown(here, capsys):
     assert command([write(SEARCH | {"at_most": {"content": 1e-6}})]) == 1
     printed = capsys.readouterr().out
-    assert "4 trials completed, 0 within content ≤ 1e-06" in printed
+    assert "4 trials completed, 0 within content ≤ 1e-6" in printed
     assert "none is within the bounds; the nearest:" in printed
     assert "nearest:     nst-lab name=found" in printed
 

@@ -176,7 +176,7 @@ class _Attempt:
                 raise RunError(step.stop.detail)
             if config.log.distances:
                 measured = distances_of_run(
-                    self.folder / runs.RESULT, inputs.content, synthesis.inputs.styles, resampling=config.resampling
+                    self.folder / runs.RESULT, inputs.content, inputs.styles, resampling=config.resampling
                 )
                 self.manifest |= {"distances": measured, "metrics_version": METRICS_VERSION}
             recorder.finish(step.evaluation, self.manifest.get("distances", {}))
