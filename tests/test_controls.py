@@ -1,6 +1,7 @@
 """Profiles, and what is set for each style of its own: layers, sizes, masks; checks, fingerprints, whole runs."""
 
 import json
+import re
 from copy import deepcopy
 
 import numpy as np
@@ -12,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import nst_lab
 from nst_lab.app import command
+from nst_lab.comparison import varying
 from nst_lab.config.composition import Composer, compose
 from nst_lab.config.grammar import override_value
 from nst_lab.errors import ConfigError
@@ -22,6 +24,7 @@ from nst_lab.optimisation.scales import sizes_at
 from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import runs
 from nst_lab.running.inputs import check_sizes, load_inputs
+from nst_lab.running.recorder import hyperparameter
 from nst_lab.sweeps import estimate, sweep
 
 TWO = "style.images=[mosaic,ink_wash]"
@@ -48,6 +51,45 @@ def _in_a_folder_of_its_own(here):
 
 
 # Profiles
+
+
+def test_layers_of_styles_are_told_apart_and_found_again() -> None:
+    one, other = [["relu1_1", "relu2_1"], ["relu3_1"]], [["relu1_1"], ["relu2_1", "relu3_1"]]
+    assert hyperparameter(one) != hyperparameter(other)
+    row, another = (varying.settings_of({"config": {"style": {"layers": each}}}) for each in (one, other))
+    key = "style.layers"
+    for text in ("[[relu1_1,relu2_1],[relu3_1]]", "[relu1_1, relu2_1], [relu3_1]"):
+        assert varying.matches(row[key], text)
+        assert not varying.matches(another[key], text)
+    assert varying.matches(("relu1_1", "relu2_1"), "[relu1_1,'relu2_1']")
+    assert varying.matches((1e6, 2.0), "[1000000, 2]")
+
+
+def test_a_null_in_a_list_is_what_all_have_and_a_list_of_nulls_is_null() -> None:
+    two = ["style.images=[mosaic,ink_wash]", "layers.style=[relu1_1,relu2_1]"]
+    own = compose([*two, "style.layers=[null,[relu3_1]]", "style.layer_weights=[null,[2]]"])
+    assert own.style.layers == [["relu1_1", "relu2_1"], ["relu3_1"]]
+    assert own.style.layer_weights == [[0.5, 0.5], [2.0]]
+    nulls = [f"style.{key}=[null,null]" for key in ("layers", "sizes", "masks", "guides", "fine")]
+    assert compose([*two, *nulls]) == compose(two)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("style.layers=[[relu1_1],[relu2_1]]", "style.weights=[0,1]", "loss.statistic=histogram"), "histogram_layers"),
+        (("optimizer.bounds=clip",), "optimizer.bounds=clip: pictures are clipped after steps of adam and sgd"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(overrides: tuple[str, ...], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        compose(["style.images=[mosaic,ink_wash]", *overrides])
+
+
+def test_what_is_not_in_use_is_not_asked_for() -> None:
+    assert compose(["style.layers=[[relu1_1]]", "layers.style=[]"]).style.layers == [["relu1_1"]]
+    assert compose(["style=none", "style.layers=[]", "loss.style_weight=0"]).style.layer_weights == []
+    assert compose(["convention=crowson", "optimizer=lbfgs", "parametrisation=fourier"]).optimizer.bounds == "clip"
 
 
 def test_the_geometric_profile_halves_with_depth():

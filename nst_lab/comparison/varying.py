@@ -1,8 +1,10 @@
 """What differs between runs: the settings worth a column, an axis or a filter, and how their values are written."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import accumulate
 from math import floor, isfinite, log10
 from typing import Any
 
@@ -50,12 +52,14 @@ def settings_of(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hashable(value: Any) -> Any:
-    """A list as a tuple, and what is nested deeper as JSON."""
+    """A list as a tuple, and what is nested deeper as text."""
     return tuple(map(_inner, value)) if isinstance(value, list) else value
 
 
 def _inner(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, (dict, list)) else value
+    if isinstance(value, list):
+        return f"[{show(tuple(map(_inner, value)))}]"
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def _shortened(value: Any) -> Any:
@@ -140,8 +144,19 @@ def matches(value: Any, text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    parts = [part.strip(" '\"") for part in text.strip().strip("[]()").split(",")]
-    return ",".join(map(_plain_number, parts)).lower()
+    """A value without quotes, blanks and the brackets around a whole list; numbers in one form."""
+    plain = re.sub(r"[^\[\](),]+", lambda part: _plain_number(part[0].strip(" '\"")), text)
+    while _wrapped(plain):
+        plain = plain[1:-1]
+    return plain.lower()
+
+
+def _wrapped(text: str) -> bool:
+    """Whether the bracket that a text begins with is closed by its last character."""
+    if text[:1] not in ("[", "("):
+        return False
+    depths = accumulate((character in "[(") - (character in "])") for character in text)
+    return next((index for index, depth in enumerate(depths) if depth == 0), None) == len(text) - 1
 
 
 def _plain_number(text: str) -> str:

@@ -176,6 +176,8 @@ def _check_terms(config: Config) -> None:
         raise ConfigError("loss.content_weight=0: nothing to optimise while style_weight and tv_weight are 0 too")
     for kind in ("content", "style"):
         weights = getattr(layers, f"{kind}_weights")
+        if kind == "style" and config.style.layers is not None:
+            continue  # they take the place of layers.style, and are checked there
         if getattr(loss, f"{kind}_weight") > 0 and not any(weights):
             raise ConfigError(
                 f"layers.{kind}_weights={show(weights)}: no {kind} layer has a weight while loss.{kind}_weight > 0"
@@ -206,9 +208,11 @@ def _check_statistic(config: Config) -> None:
         raise ConfigError(f"loss.style_scale=target: only loss.statistic=gram has it, not {name}; expected none")
     own = [(config.layers.style, config.layers.style_weights)]
     if style.layers is not None:
-        own = list(zip(style.layers, style.layer_weights, strict=True))
-    used = {layer for layers, weights in own for layer, weight in zip(layers, weights, strict=True) if weight > 0}
-    if name == "histogram" and not used.intersection(loss.histogram_layers):
+        every = zip(style.layers, style.layer_weights, style.weights, strict=True)
+        own = [(layers, weights) for layers, weights, share in every if share > 0]
+    pairs = (pair for layers, weights in own for pair in zip(layers, weights, strict=True))
+    used = dict.fromkeys(layer for layer, weight in pairs if weight > 0)
+    if name == "histogram" and not set(used).intersection(loss.histogram_layers):
         raise ConfigError(
             f"loss.histogram_layers={show(loss.histogram_layers)}: none is a style layer with a weight "
             f"({', '.join(used)}); loss.statistic=histogram would be gram"
@@ -236,16 +240,22 @@ def _check_space(config: Config) -> None:
             f"{bounds}: torch's L-BFGS knows no bounds, its curvature would be that of steps not taken; expected "
             "optimizer.name=lbfgs, adam or sgd, or straight_through"
         )
+    inert = optimizer.bounds == "clip" and optimizer.name.startswith("lbfgs")
+    if inert and "optimizer.bounds" in config.convention_overrides:
+        raise ConfigError(
+            f"{bounds}: pictures are clipped after steps of adam and sgd; L-BFGS would lose its curvature; expected "
+            "project, straight_through or none"
+        )
     if optimizer.bounds_range == "style" and not any(used_styles(config)):
         raise ConfigError("optimizer.bounds_range=style: no style image is in use; expected unit")
     if config.parametrisation != "fourier":
         return
-    if optimizer.bounds in ("clip", "project"):
+    if optimizer.bounds in ("clip", "project") and not inert:
         raise ConfigError(
             f"{bounds}: bounds on pixels are none on the coefficients of parametrisation=fourier; expected none or "
             "straight_through"
         )
-    if optimizer.carry_state:
+    if optimizer.carry_state and optimizer.name == "adam":
         raise ConfigError(
             "optimizer.carry_state=true: moments of the coefficients of parametrisation=fourier cannot be resized like "
             "pictures; expected false"

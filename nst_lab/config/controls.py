@@ -53,6 +53,8 @@ def _check_layers(config: Config) -> None:
             f"layers.style_weights={show(config.layers.style_weights)}: these are the weights of layers.style, which "
             "style.layers replaces; give style.layer_weights, a list for each style, or layers.style_profile"
         )
+    if style.layer_weights is None:
+        raise ConfigError("style.layer_weights=null: expected a list of weights for each list of style.layers")
     check_count("style.layer_weights", style.layer_weights, "style.layers", style.layers)
     for index, (names, weights) in enumerate(zip(style.layers, style.layer_weights, strict=True)):
         check_distinct(f"style.layers[{index}]", names)

@@ -38,6 +38,7 @@ def fill(settings: dict[str, Any]) -> dict[str, Any]:
     for section, key, value in _chosen(convention, lambda name, choice: _value(settings.get(name), choice)):
         if isinstance(settings.get(section), dict):
             _fill_nulls(settings[section], {key: value}, f"{section}.")
+    _fill_rows(settings.get("style"), settings.get("layers"))
     return settings | {"convention": name, "convention_overrides": []}
 
 
@@ -106,6 +107,28 @@ def _name_profiles_alike(settings: dict[str, Any]) -> None:
             layers[key] = SYNONYMS[layers[key]]
 
 
+LISTS = ("layers", "layer_weights", "sizes", "masks", "guides", "fine")
+
+
+def _fill_rows(style: Any, layers: Any) -> None:
+    """In place: a list of nothing but nulls is null, and a style without layers of its own has those of all."""
+    if not (isinstance(style, dict) and isinstance(layers, dict)):
+        return
+    for key in LISTS:
+        values = style.get(key)
+        if isinstance(values, list) and values and all(value is None for value in values):
+            style[key] = None
+    rows, weights = style.get("layers"), style.get("layer_weights")
+    if isinstance(rows, list):
+        rows = style["layers"] = [layers.get("style") if row is None else row for row in rows]
+        if isinstance(weights, list) and len(weights) == len(rows):
+            profile = layers.get("style_profile")
+            style["layer_weights"] = [
+                layer_weights("style", profile, row) if own is None and isinstance(row, list) else own
+                for row, own in zip(rows, weights, strict=True)
+            ]
+
+
 def _fill_nulls(settings: dict[str, Any], values: dict[str, Any], prefix: str = "") -> None:
     for key, value in values.items():
         if key not in settings:
@@ -124,7 +147,7 @@ def derived(config: Config) -> Iterator[tuple[str, list]]:
         if (weights := layer_weights(kind, profile, names)) is not None:
             yield f"layers.{kind}_weights", weights
     by_style = [layer_weights("style", layers.style_profile, names) for names in style.layers or []]
-    if by_style and None not in by_style:
+    if style.layers is not None and None not in by_style:
         yield "style.layer_weights", by_style
     if style.profile in PROFILES:
         yield "style.weights", PROFILES[style.profile](style.images)

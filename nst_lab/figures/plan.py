@@ -173,7 +173,7 @@ def _key(override: str) -> str:
 
 
 def _stand_ins(config: Config) -> dict[str, str]:
-    """The images that would have to be fetched, and the masks made for them, each with the built-in in its place."""
+    """The pictures and masks that would have to be fetched, each with the built-in one in its place, if it has one."""
     return {image: catalog.stand_in(image) for image in named_pictures(config) if catalog.stand_in(image) != image}
 
 

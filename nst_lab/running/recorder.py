@@ -152,7 +152,8 @@ def hyperparameter(value: Any) -> str | float | bool:
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, list):
-        return ", ".join(str(hyperparameter(item)) for item in value)
+        items = ((item, hyperparameter(item)) for item in value)
+        return ", ".join(f"[{text}]" if isinstance(item, list) else str(text) for item, text in items)
     return "null" if value is None else str(value)
 
 
