@@ -108,8 +108,11 @@ def test_a_guide_has_mean_square_one_whatever_the_scale_of_its_mask() -> None:
     for guidance in ("resample", "inside"):
         for layer, guide in guides_of(mask, ["relu1_1", "relu2_1"], guidance, "it").items():
             assert guide.square().mean().item() == pytest.approx(1, rel=1e-6)
-            fainter = guides_of(0.25 * mask, ["relu1_1", "relu2_1"], guidance, "it")[layer]
-            torch.testing.assert_close(fainter, guide)
+            for power in (2, 70, 120):
+                fainter = guides_of(0.5**power * mask, ["relu1_1", "relu2_1"], guidance, "it")[layer]
+                torch.testing.assert_close(fainter, guide)
+        with pytest.raises(ConfigError, match="it vanishes at relu1_1"):
+            guides_of(torch.full((1, 1, 4, 4), 1e-40), ["relu1_1"], guidance, "it")
 
 
 def test_a_region_that_vanishes_is_named_with_what_to_do() -> None:

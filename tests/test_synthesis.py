@@ -197,9 +197,9 @@ def test_watching_does_not_alter_the_result() -> None:
     assert torch.equal(watched.image, transfer(CONTENT, [STYLE], tiny()).image)
 
 
-def refusal(*arguments: object) -> str:
+def refusal(*arguments: object, **named: object) -> str:
     with pytest.raises(ConfigError) as caught:
-        transfer(*arguments)
+        transfer(*arguments, **named)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -230,6 +230,24 @@ def test_a_picture_that_has_nothing_to_reflect_at_the_deepest_layer_is_refused()
 
 def test_the_number_of_pictures_must_be_that_of_the_configured_styles() -> None:
     assert "names 1 styles, 2 pictures" in refusal(CONTENT, [STYLE, OTHER], tiny())
+
+
+def test_pictures_that_are_none_are_refused_in_a_line() -> None:
+    assert "content is torch.float32 (1, 3, 0, 4)" in refusal(torch.rand(1, 3, 0, 4), [STYLE], tiny())
+    assert "style starry_strokes is a NoneType" in refusal(CONTENT, [None], tiny())
+    assert "styles is a Tensor, expected a list" in refusal(CONTENT, STYLE, tiny())
+    for masks, message in (
+        ([torch.rand(1, 1, 0, 4)], "masks, style starry_strokes is torch.float32 (1, 1, 0, 4)"),
+        (5, "masks is a int, expected a list with one entry for each of style.images"),
+        ((mask for mask in [torch.rand(1, 1, 4, 4)]), "masks is a generator"),
+    ):
+        assert message in refusal(CONTENT, [STYLE], tiny(), masks=masks)
+
+
+def test_a_faint_mask_is_a_mask() -> None:
+    faint, ones = torch.full((1, 1, 4, 4), 1e-25), torch.ones(1, 1, 4, 4)
+    histories = [transfer(CONTENT, [STYLE], tiny(), masks=[mask]).history for mask in (faint, ones)]
+    assert histories[0] == pytest.approx(histories[1], rel=1e-4)
 
 
 def test_styles_are_named_as_configured() -> None:

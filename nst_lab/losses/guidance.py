@@ -5,6 +5,7 @@ that layer's size and with mean(T²) = 1, so that G = (F∘T)(F∘T)ᵀ / M does
 region takes, nor on the mask's scale.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from nst_lab.images.pictures import resize_mask
 from nst_lab.network.architecture import layers_up_to
 
 Guides = dict[str, Tensor]  # by layer
+FAINTEST = torch.finfo(torch.float32).tiny  # a region below it everywhere counts as black
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,12 @@ def guides_of(mask: Tensor, taps: Iterable[str], guidance: str, what: str) -> Gu
     """
     guides = at_layers(mask, taps, guidance)
     for layer, guide in guides.items():
-        if not guide.amax() > 0:
+        peak = guide.amax().item()
+        if not peak >= FAINTEST:
             raise ConfigError(f"{what} {_lost(mask, layer, guidance)}")
-    return {layer: guide / guide.square().mean().sqrt() for layer, guide in guides.items()}
+        guide = guide * 2.0 ** -math.frexp(peak)[1]  # rounds nothing, and keeps the squares of a faint mask above 0
+        guides[layer] = guide / guide.square().mean().sqrt()
+    return guides
 
 
 def style_guides(masks: Masks, layers: Mapping[str, Iterable[str]], config: Config) -> tuple[dict[str, Guides], ...]:

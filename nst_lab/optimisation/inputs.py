@@ -18,13 +18,17 @@ Size = tuple[int, int]  # height, width
 
 @dataclass(frozen=True)
 class Inputs:
-    """The pictures of one run at their own sizes, (1, 3, H, W) in [0, 1]; `styles` and `fine` by the style's name."""
+    """The pictures of one run at their own sizes, (1, 3, H, W) in [0, 1]; `styles` and `fine` by the style's name.
+
+    `originals` are the sizes of the styles that a mixture with their fine image has taken the place of.
+    """
 
     content: Tensor | None
     styles: dict[str, Tensor]
     init: Tensor | None = None
     masks: Masks = field(default_factory=Masks)
     fine: dict[str, Tensor] = field(default_factory=dict)
+    originals: dict[str, Size] = field(default_factory=dict)
 
 
 class Extras(NamedTuple):
@@ -39,16 +43,17 @@ class Extras(NamedTuple):
 def checked_inputs(
     content: Tensor | None, styles: Sequence[Tensor], init: Tensor | None, extras: Extras, config: Config
 ) -> Inputs:
-    """The inputs of a run from tensors.
+    """The inputs of a run from tensors, on the CPU as decoded pictures are.
 
     Raises:
         ConfigError: a picture or mask is none, is missing, or is one that the configuration does not allow.
     """
     names = short_names(config.style.images)
+    _check_list("styles", styles)
     if len(styles) != len(names):
         raise ConfigError(f"style.images names {len(names)} styles, {len(styles)} pictures were given")
-    for name, picture in {"content": content, "init": init, **_by_style("style", names, styles)}.items():
-        _check_picture(name, picture)
+    content, init = _optional("content", content), _optional("init", init)
+    pictures = {name: _checked(f"style {name}", style) for name, style in zip(names, styles, strict=True)}
     if content is None and (config.loss.content_weight > 0 or config.init.kind in ("content", "mix")):
         raise ConfigError("content is None while loss.content_weight > 0 or the start is made from it")
     if content is None and config.color.mode != "none":
@@ -56,21 +61,21 @@ def checked_inputs(
     if init is None and config.init.kind == "file":
         raise ConfigError("init is None while init.kind=file")
     used = {name for name, needed in zip(names, used_styles(config), strict=True) if needed}
-    content, init = (None if picture is None else picture.detach() for picture in (content, init))
     masks = _checked_masks(extras, names, used, config)
     fine = _of_styles("fine", extras.fine, config.style.fine, names, used, channels=3)
-    return Inputs(content, {n: s.detach() for n, s in zip(names, styles, strict=True) if n in used}, init, masks, fine)
+    if fine and not config.style.fine_layers:
+        raise ConfigError("style.fine_layers=[]: at least one layer is needed while fine images are given")
+    return Inputs(content, {name: pictures[name] for name in names if name in used}, init, masks, fine)
 
 
 def _checked_masks(extras: Extras, names: Sequence[str], used: set[str], config: Config) -> Masks:
-    style, content_mask = config.style, extras.content_mask
-    if content_mask is None and config.content.mask is not None:
+    style = config.style
+    if extras.content_mask is None and config.content.mask is not None:
         raise ConfigError("content_mask is None while content.mask names one")
-    _check_picture("content_mask", content_mask, channels=1)
     masks = Masks(
         regions=_of_styles("masks", extras.masks, style.masks, names, used, channels=1),
         parts=_of_styles("guides", extras.guides, style.guides, names, used, channels=1),
-        content=None if content_mask is None else content_mask.detach(),
+        content=_optional("content_mask", extras.content_mask, channels=1),
     )
     for key, given in (("masks", masks.regions), ("guides", masks.parts)):
         if given:
@@ -90,29 +95,38 @@ def _of_styles(
     if given is None and any(named or []):
         raise ConfigError(f"{key} is None while style.{key} names some")
     given = [None] * len(names) if given is None else given
+    _check_list(key, given)
     if len(given) != len(names):
         raise ConfigError(f"style.images names {len(names)} styles, {len(given)} {key} were given")
-    pictures = dict(zip(names, given, strict=True))
-    for name, picture in _by_style(f"{key}, style", names, given).items():
-        _check_picture(name, picture, channels)
-    missing = [name for name, image in zip(names, named or [], strict=False) if image and pictures[name] is None]
+    pictures = {
+        name: _checked(f"{key}, style {name}", picture, channels)
+        for name, picture in zip(names, given, strict=True)
+        if picture is not None
+    }
+    missing = [name for name, image in zip(names, named or [], strict=False) if image and name not in pictures]
     if missing:
         raise ConfigError(f"{key}: None for {missing[0]}, for which style.{key} names one")
-    return {name: picture.detach() for name, picture in pictures.items() if picture is not None and name in used}
+    return {name: picture for name, picture in pictures.items() if name in used}
 
 
-def _by_style(words: str, names: Sequence[str], pictures: Sequence[Tensor | None]) -> dict[str, Tensor | None]:
-    return {f"{words} {name}": picture for name, picture in zip(names, pictures, strict=True)}
+def _check_list(key: str, given: Sequence[Tensor | None]) -> None:
+    if not isinstance(given, Sequence):
+        raise ConfigError(f"{key} is a {type(given).__name__}, expected a list with one entry for each of style.images")
 
 
-def _check_picture(name: str, picture: Tensor | None, channels: int = 3) -> None:
-    if picture is None:
-        return
+def _optional(name: str, picture: Tensor | None, channels: int = 3) -> Tensor | None:
+    return None if picture is None else _checked(name, picture, channels)
+
+
+def _checked(name: str, picture: Tensor, channels: int = 3) -> Tensor:
+    """The picture, without a graph and on the CPU."""
     source = "load_image" if channels == 3 else "load_mask"
     expected = f"a float32 tensor (1, {channels}, H, W) with values in [0, 1], as nst_lab.{source} gives"
     if not isinstance(picture, Tensor):
         raise ConfigError(f"{name} is a {type(picture).__name__}, expected {expected}")
-    if picture.dtype != torch.float32 or picture.dim() != 4 or picture.shape[:2] != (1, channels):
-        raise ConfigError(f"{name} is {picture.dtype} {tuple(picture.shape)}, expected {expected}")
+    shape = tuple(picture.shape)
+    if picture.dtype != torch.float32 or len(shape) != 4 or shape[:2] != (1, channels) or picture.numel() == 0:
+        raise ConfigError(f"{name} is {picture.dtype} {shape}, expected {expected}")
     if not (picture.min() >= 0 and picture.max() <= 1):
         raise ConfigError(f"{name} has values from {picture.min():g} to {picture.max():g}, expected {expected}")
+    return picture.detach().cpu()

@@ -53,14 +53,16 @@ def mix_scales(coarse: Tensor, fine: Tensor, config: Config, network: VGG19, mem
     return (memory or Memory(0)).recall(key, mix)
 
 
-
 def _mixing(config: Config) -> Config:
-    """The configuration of the mixing: the fine style on its layers, and no other term."""
+    """The configuration of the mixing: the fine style on its layers, and no other term.
+
+    It has a weight even where the style has none in the run, which then takes its start or its shape from the mixture.
+    """
     names = config.style.fine_layers
     weights = layer_weights("style", config.layers.style_profile, names)
     return replace(
         config,
-        loss=replace(config.loss, content_weight=0.0, tv_weight=0.0),
+        loss=replace(config.loss, content_weight=0.0, style_weight=config.loss.style_weight or 1.0, tv_weight=0.0),
         layers=replace(config.layers, style=names, style_weights=weights),
         style=replace(
             config.style, images=[FINE], weights=[1.0], blend="weighted", layers=None, layer_weights=None, masks=None,

@@ -31,7 +31,7 @@ def split_budget(evaluations: int, scales: Sequence[Scale]) -> list[int]:
 def at_scale(inputs: Inputs, config: Config, factor: float) -> tuple[Tensor | None, dict[str, Tensor], Size]:
     """Content, styles and the result's height and width at `factor` of the configured size."""
     content, init = (None if image is None else tuple(image.shape[-2:]) for image in (inputs.content, inputs.init))
-    originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()}
+    originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()} | inputs.originals
     fine = {name: tuple(picture.shape[-2:]) for name, picture in inputs.fine.items()}
     size, styled = sizes_at(content, originals, init, config, factor, fine)
     styles = {name: resize(own, *styled[name], resampling=config.resampling) for name, own in inputs.styles.items()}
@@ -49,10 +49,10 @@ def sizes_at(
 ) -> tuple[Size, dict[str, Size]]:
     """Sizes of the result and of the styles at `factor` of the configured size, from those of the pictures given.
 
-    The result takes the content's aspect, or the first style's where there is no content.
+    The result takes the content's aspect, or the first style's where there is no content. Fine images are only checked.
 
     Raises:
-        ConfigError: one of them is too small for the deepest tap.
+        ConfigError: one of them is too small for the deepest tap, or a fine image for the deepest of the fine layers.
     """
 
     def scaled(original: Size, size: int, enlarge: bool = True) -> Size:
@@ -66,8 +66,10 @@ def sizes_at(
     styled = {
         name: scaled(own, sizes.get(name) or style.size or config.size, style.upscale) for name, own in styles.items()
     }
-    mixed = {f"the fine image of {name}": fine_size(own, styled[name]) for name, own in (fine or {}).items()}
-    _check_deepest_tap({"the result": result} | styled | (mixed if factor == 1 else {}), config)
+    _check_depth({"the result": result} | styled, needed_taps(config), config, " at the coarsest scale")
+    if factor == 1:  # the size of the mixing
+        mixed = {f"the fine image of {name}": fine_size(own, styled[name]) for name, own in (fine or {}).items()}
+        _check_depth(mixed, style.fine_layers, config)
     return result, styled
 
 
@@ -76,8 +78,8 @@ def fine_size(fine: Sequence[int], coarse: Sequence[int]) -> tuple[int, int]:
     return target_size(*fine, max(coarse), "longer")
 
 
-def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
-    layers = layers_up_to(needed_taps(config))
+def _check_depth(sizes: dict[str, Size], taps: Sequence[str], config: Config, where: str = "") -> None:
+    layers = layers_up_to(list(taps))
     if not layers:
         return
     needed = max(layer.stride for layer in layers)
@@ -86,6 +88,6 @@ def _check_deepest_tap(sizes: dict[str, Size], config: Config) -> None:
     for name, (height, width) in sizes.items():
         if min(height, width) < needed:
             raise ConfigError(
-                f"size={config.size}: {name} becomes {width}x{height} pixels at the coarsest scale, but "
+                f"size={config.size}: {name} becomes {width}x{height} pixels{where}, but "
                 f"{layers[-1].name} needs at least {needed} on each side; choose a larger size or shallower layers"
             )

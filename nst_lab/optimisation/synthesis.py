@@ -14,6 +14,7 @@ from torch import Tensor
 from nst_lab.config.checks import check_config
 from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError
+from nst_lab.images.catalog import short_names
 from nst_lab.images.color import ColorControl
 from nst_lab.images.pictures import resize
 from nst_lab.losses.objective import Objective, needed_taps
@@ -80,6 +81,7 @@ def transfer(
     check_config(config)
     extras = Extras(masks, guides, content_mask, fine)
     inputs = checked_inputs(content, styles, init, extras, config)
+    config = _naming_fine(inputs, config)
     started, history = time.perf_counter(), []
     for step in Synthesis(inputs, config):
         history.append(step.losses.total.item())
@@ -180,7 +182,8 @@ class Synthesis:
                 name: mix_scales(styles[name], fine, self.config, self.network, self.memory)
                 for name, fine in inputs.fine.items()
             }
-        return replace(inputs, styles=inputs.styles | mixed, fine={})
+        originals = {name: tuple(inputs.styles[name].shape[-2:]) for name in mixed}
+        return replace(inputs, styles=inputs.styles | mixed, fine={}, originals=originals)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the steps to come depend on, between two steps; tensors and plain values."""
@@ -207,11 +210,18 @@ def _recolored(inputs: Inputs, colors: ColorControl) -> Inputs:
     return replace(inputs, content=colors.content, styles=styles, init=init)
 
 
+def _naming_fine(inputs: Inputs, config: Config) -> Config:
+    """The configuration with a name for every fine image given, so that the network has the layers to mix them."""
+    if not inputs.fine:
+        return config
+    fine = [name if name in inputs.fine else None for name in short_names(config.style.images)]
+    return replace(config, style=replace(config.style, fine=fine))
+
+
 def _own_network(config: Config) -> VGG19:
     model = config.model
     weights = prepare_weights(model.weights, model.seed, model.normalized, model.means)
     return build_network(model, weights, needed_taps(config), config.precision)
-
 
 
 def resolve_device(name: str) -> torch.device:
@@ -224,9 +234,6 @@ def resolve_device(name: str) -> torch.device:
         present = [kind for kind, there in available.items() if there]
         raise ConfigError(f"device={name}: not available on this machine; available: auto, {', '.join(present)}")
     return torch.device(name)
-
-
-
 
 
 def _start(inputs: Inputs, config: Config, size: Size, random: torch.Generator) -> Tensor:
