@@ -82,7 +82,10 @@ def nst_lab_command(here):
 
 @pytest.fixture
 def own_folders(tmp_path, monkeypatch):
-    """No mirror, no catalog of one's own, an empty cache, no proxy."""
+    """No mirror, no catalog of one's own, an empty cache, nothing decoded, no proxy."""
+    from nst_lab.running import inputs
+
+    inputs.DECODED.kept.clear()
     for name in ("NST_LAB_MIRROR", "NST_LAB_CATALOG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NST_LAB_CACHE", str(tmp_path / "cache"))

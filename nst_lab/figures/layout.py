@@ -268,9 +268,15 @@ def _wrapped(text: str, inches: float, points: float) -> list[str]:
     """Lines of a text that are no wider than that, unless a single word is, which is broken."""
     lines = []
     for paragraph in text.splitlines():
+
+        def fits(characters: int, paragraph: str = paragraph) -> bool:
+            return all(_text_inches(line, points) <= inches for line in wrap(paragraph, characters))
+
         characters = max(len(paragraph), 1)
-        while characters > 4 and any(_text_inches(line, points) > inches for line in wrap(paragraph, characters)):
-            characters -= 1
+        while characters > 4 and not fits(characters):
+            characters = max(4, characters * 9 // 10)  # a title may be long, and every try measures it
+        while characters < len(paragraph) and fits(characters + 1):
+            characters += 1
         lines += wrap(paragraph, characters)
     return lines
 
