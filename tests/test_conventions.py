@@ -202,6 +202,7 @@ def test_weighted_and_targets_have_the_same_gradient_for_gram_matrices(conventio
     torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-8 * gradients[0].abs().max().item())
 
 
+@pytest.mark.slow
 def test_for_w2_they_have_not() -> None:
     totals = []
     for blend in ("weighted", "targets"):

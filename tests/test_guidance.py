@@ -89,6 +89,7 @@ def test_inside_agrees_with_the_receptive_fields_of_the_network(layer: str, pool
     assert torch.equal(guide == 0, moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guidance", ["resample", "inside"])
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6), height=st.integers(8, 33), width=st.integers(8, 33))

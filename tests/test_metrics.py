@@ -184,6 +184,7 @@ def test_a_tensor_that_is_no_picture_is_refused(photograph):
         distances(photograph[0], None, {})
 
 
+@pytest.mark.slow
 def test_recomputed_from_the_file_in_another_process_with_other_threads_they_are_equal(
     photograph, painting, here, monkeypatch
 ):

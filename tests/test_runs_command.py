@@ -49,6 +49,7 @@ def start_and_stop(here: Path, seed: int, number: signal.Signals) -> Path:
     raise AssertionError("the run did not begin")
 
 
+@pytest.mark.slow
 def test_the_table_tells_what_became_of_real_runs(here, capsys):
     (here / "broken.png").write_bytes(b"no picture")
     assert app.command(["-m", *TINY, "name=real", "seed=0,1"]) == 0

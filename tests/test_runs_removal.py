@@ -37,7 +37,7 @@ def test_what_changed_since_it_was_shown_is_left_alone(stored, here):
     assert not list(here.rglob(".removed*"))
 
 
-def many_files(folder: Path, count: int = 60_000) -> Path:
+def many_files(folder: Path, count: int = 20_000) -> Path:
     """Make a folder that takes a while to remove."""
     for index in range(count):
         os.link(folder / "result.png", folder / f"{index}.png")

@@ -19,6 +19,7 @@ from nst_lab.search.command import command
 from nst_lab.search.trials import search
 
 
+@pytest.mark.slow
 def test_the_best_grey_for_the_colours_of_a_style_is_found(here):
     found = search(SEARCH, trials=10)
     assert [trial.status for trial in found.trials] == ["completed"] * 10
@@ -50,6 +51,7 @@ def test_bounds_hold_and_the_best_is_at_the_one_that_matters(here):
     assert study.best_trial.number == found.best.number  # as a dashboard shows it
 
 
+@pytest.mark.slow
 def test_ranges_and_choices_of_every_kind_reach_the_run(here):
     space = {
         "style": {"choices": ["mosaic", "ink_wash"]},
@@ -76,6 +78,7 @@ def test_ranges_and_choices_of_every_kind_reach_the_run(here):
         assert int(drawn(trial, "optimizer.history")) == config["optimizer"]["history"]
 
 
+@pytest.mark.slow
 def test_a_search_that_is_made_costs_nothing_again_and_grows_as_if_it_had_been_larger(here, capsys):
     first = search(SEARCH)
     assert attempts() == len(first.trials) == 4

@@ -62,7 +62,12 @@ def wait_until_under_way(folder: Path, runs_before: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_search_goes_on_with_the_run_under_way_and_comes_to_the_same_trials(here, number, monkeypatch):
     whole, cut = here / "whole", here / "cut"
@@ -89,6 +94,7 @@ def test_a_stopped_search_goes_on_with_the_run_under_way_and_comes_to_the_same_t
     assert made(search(LONG)) == made(found)
 
 
+@pytest.mark.slow
 def test_processes_share_a_search_and_make_each_trial_once(here):
     mine = write(LONG | {"trials": 6})
     processes = start_together(here, 2, mine)

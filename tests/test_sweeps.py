@@ -181,6 +181,7 @@ def test_a_process_that_was_outbid_stops_and_leaves_the_folder_to_the_other(here
     assert not (folder / "result.png").exists()
 
 
+@pytest.mark.slow
 def test_cells_of_one_process_share_network_and_targets_and_the_result_is_that_of_a_fresh_process(here):
     networks._network.cache_clear()
     inputs.DECODED.kept.clear()

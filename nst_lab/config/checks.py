@@ -240,12 +240,8 @@ def _check_space(config: Config) -> None:
             f"{bounds}: torch's L-BFGS knows no bounds, its curvature would be that of steps not taken; expected "
             "optimizer.name=lbfgs, adam or sgd, or straight_through"
         )
+    # Pictures are clipped after steps of Adam and SGD alone: L-BFGS would lose its curvature.
     inert = optimizer.bounds == "clip" and optimizer.name.startswith("lbfgs")
-    if inert and "optimizer.bounds" in config.convention_overrides:
-        raise ConfigError(
-            f"{bounds}: pictures are clipped after steps of adam and sgd; L-BFGS would lose its curvature; expected "
-            "project, straight_through or none"
-        )
     if optimizer.bounds_range == "style" and not any(used_styles(config)):
         raise ConfigError("optimizer.bounds_range=style: no style image is in use; expected unit")
     if config.parametrisation != "fourier":
