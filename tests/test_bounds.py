@@ -10,6 +10,7 @@ import torch
 from conftest import TINY
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from resuming import resumed
 from torch import Tensor
 
 import nst_lab
@@ -175,15 +176,8 @@ TWO_SCALES = "scales=[{factor: 0.5, share: 0.5},{factor: 1, share: 0.5}]"
 def test_a_bounded_run_resumed_is_the_same_to_the_last_bit(extra: tuple[str, ...]) -> None:
     config = tiny(*NOISE, PROJECT, "optimizer.bounds_range=style", *extra)
     inputs = Inputs(CONTENT, {"starry_strokes": STYLE})
-    whole = list(Synthesis(inputs, config))
-    for interrupted in (3, 5):
-        first, second = Synthesis(inputs, config), Synthesis(inputs, config)
-        steps = iter(first)
-        for _ in range(interrupted):
-            next(steps)
-        second.load_state_dict(first.state_dict())
-        for step, expected in zip(second, whole[interrupted:], strict=True):
-            assert torch.equal(step.image, expected.image)
+    for step, expected in resumed(inputs, config, 3, 5):
+        assert torch.equal(step.image, expected.image)
 
 
 def test_bounds_through_the_real_entry_point(here) -> None:

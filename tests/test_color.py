@@ -7,6 +7,7 @@ from conftest import TINY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from resuming import resumed
 from torch import Tensor
 
 import nst_lab
@@ -226,15 +227,8 @@ def test_scales_and_averages_are_finished_at_their_own_size() -> None:
 @pytest.mark.parametrize("mode", ["luminance", "match"])
 def test_a_run_resumed_is_the_same_to_the_last_bit(mode: str) -> None:
     config, inputs = tiny(f"color={mode}", TWO_SCALES), Inputs(CONTENT, {"starry_strokes": STYLE})
-    whole = list(Synthesis(inputs, config))
-    for interrupted in (1, 3):
-        first, second = Synthesis(inputs, config), Synthesis(inputs, config)
-        steps = iter(first)
-        for _ in range(interrupted):
-            next(steps)
-        second.load_state_dict(first.state_dict())
-        for step, expected in zip(second, whole[interrupted:], strict=True):
-            assert torch.equal(step.shown, expected.shown)
+    for step, expected in resumed(inputs, config, 1, 3):
+        assert torch.equal(step.shown, expected.shown)
 
 
 def test_the_saved_picture_and_the_results_are_one(here) -> None:

@@ -25,6 +25,7 @@ from nst_lab.config import seed_runs
 from nst_lab.config.checks import check_config, check_key, check_unknown_keys, expected_type, schema_keys, show
 from nst_lab.config.filling import fill, fill_derived, overrides_of
 from nst_lab.config.schema import Config
+from nst_lab.config.values import value_at
 from nst_lab.errors import ConfigError, nearest
 
 
@@ -198,12 +199,6 @@ def finish(composed: DictConfig) -> Config:
     return config
 
 
-def _value_at(settings: Any, key: str) -> Any:
-    for part in key.split("."):
-        settings = settings.get(part) if isinstance(settings, dict) else None
-    return settings
-
-
 def _typed(settings: dict[str, Any]) -> Config:
     try:
         return OmegaConf.to_object(OmegaConf.merge(_schema(), _with_rows(settings)))
@@ -212,7 +207,7 @@ def _typed(settings: dict[str, Any]) -> Config:
         field = schema_keys().get(key)
         if field is None:
             raise ConfigError(one_line(error)) from error
-        value = _value_at(settings, key)
+        value = value_at(settings, key)
         if value is None and error.full_key:
             raise ConfigError(f"{key}=null: expected {expected_type(field)}") from error
         given = repr(value) if isinstance(value, float) else show(value)  # 1000.0 is no whole number

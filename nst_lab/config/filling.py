@@ -9,7 +9,7 @@ from typing import Any
 from nst_lab.config.checks import check_key
 from nst_lab.config.profiles import PROFILES, SYNONYMS, layer_weights
 from nst_lab.config.schema import Config
-from nst_lab.config.values import show
+from nst_lab.config.values import show, value_at
 from nst_lab.errors import ConfigError
 from nst_lab.network.architecture import input_statistics
 
@@ -35,7 +35,7 @@ def fill(settings: dict[str, Any]) -> dict[str, Any]:
     name = str(convention["name"])
     CONVENTIONS[name] = convention
     _fill_nulls(settings, _plain_values(convention))
-    for section, key, value in _chosen(convention, lambda name, choice: _value(settings.get(name), choice)):
+    for section, key, value in _chosen(convention, lambda name, choice: value_at(settings, f"{name}.{choice}")):
         if isinstance(settings.get(section), dict):
             _fill_nulls(settings[section], {key: value}, f"{section}.")
     _fill_rows(settings.get("style"), settings.get("layers"))
@@ -56,8 +56,7 @@ def overrides_of(config: Config) -> list[str]:
     own += [
         key
         for key, values in derived(config)
-        if _value(convention.get(key.partition(".")[0]), key.partition(".")[2]) is None
-        and attrgetter(key)(config) != values
+        if value_at(convention, key) is None and attrgetter(key)(config) != values
     ]
     return own
 
@@ -93,10 +92,6 @@ def _chosen(convention: dict[str, Any], choice_of: Callable[[str, str], Any]) ->
         values = convention.get(section, {})
         if values.get(key) is None:
             yield section, key, values.get(table, {}).get(str(choice_of(section, choice)))
-
-
-def _value(section: Any, key: str) -> Any:
-    return section.get(key) if isinstance(section, dict) else None
 
 
 def _name_profiles_alike(settings: dict[str, Any]) -> None:

@@ -16,6 +16,13 @@ def show(value: Any) -> str:
     return shortest(value) if isinstance(value, float) else str(value).replace("\n", "\\n")
 
 
+def value_at(settings: Any, key: str) -> Any:
+    """The value of a dotted key in nested dictionaries; None where there is none."""
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
+
+
 def check_count(key: str, values: list, of_key: str, names: list) -> None:
     """Raise unless there is one value for each of `names`."""
     if len(values) != len(names):
