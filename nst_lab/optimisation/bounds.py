@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nst_lab.optimisation.lbfgs import LBFGS, LEAST_CURVATURE, Pair
+from nst_lab.optimisation.lbfgs import LBFGS
+from nst_lab.optimisation.pairs import dot
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class StraightThrough(torch.autograd.Function):
 class BoundedLBFGS(LBFGS):
     """`LBFGS` in a box: projected quasi-Newton steps of the free variables (Bertsekas 1982; Schmidt et al. 2009).
 
-    At an accepted picture, the values at a bound whose gradient points outwards are held. The two-loop recursion runs
-    in the space of the others, with the pairs restricted to it, and those whose curvature there is not positive left
-    out; so the direction is one of descent. The step is projected, P(x + t d), the sufficient decrease is that which
+    At an accepted picture, the values at a bound whose gradient points outwards are held. The direction is that of the
+    pairs restricted to the space of the others, and those whose curvature there is not positive are left out; so it is
+    one of descent. The step is projected, P(x + t d), the sufficient decrease is that which
     the gradient promises for the move really made, and the pairs are of that move. Where a projected move, or a shorter
     one, would not go down, the step follows the free gradient instead, whose projection always does.
 
@@ -66,49 +67,33 @@ class BoundedLBFGS(LBFGS):
         others: as for `LBFGS`.
     """
 
-    STATE = (*LBFGS.STATE, "modelled")
-
     def __init__(self, variable: Tensor, *, box: Box, **others):
         super().__init__(variable, **others)
         self.box = box
-        self.held = torch.zeros_like(variable, dtype=torch.bool).flatten()
-        self.modelled = False  # whether the step is one of the pairs and not of the gradient alone
 
-    def _decreased(self, loss: Tensor) -> bool:
+    def _decreased(self, loss: Tensor) -> Tensor:
         self.slope = self._promised() / self.fraction
         return super()._decreased(loss)
 
-    def _shorten(self, loss: Tensor) -> None:
-        super()._shorten(loss)
-        self._descend()
-
-    def _promised(self) -> float:
+    def _promised(self) -> Tensor:
         """The change of the loss that the gradient promises for the move really made."""
-        position, _, gradient = self.accepted
-        return float(gradient.dot(self.variable.detach().flatten() - position))
+        return dot(self.gradient, self.variable.detach().flatten(1) - self.position)
 
-    def _advance(self, gradient: Tensor) -> None:
-        position = self.accepted[0].view_as(self.variable)
-        self.held = self.box.held(position, gradient.view_as(position)).flatten()
-        super()._advance(gradient.masked_fill(self.held, 0))
-        self.modelled = bool(self.pairs)
-        self._descend()
+    def _aim(self, gradient: Tensor) -> None:
+        position = self.position.view_as(self.variable)
+        self.held = self.box.held(position, gradient.view_as(position)).flatten(1)
+        super()._aim(gradient.masked_fill(self.held, 0), self.held)
 
-    def _descend(self) -> None:
-        """Another step where this one does not go down."""
-        if self.modelled and not self._promised() < 0:
-            self.pairs.clear()
-            self._advance(self.accepted[2])
+    def _place(self) -> None:
+        self._project()
+        # Another step where this one does not go down.
+        up = self.modelled & ~(self._promised() < 0)
+        self.pairs.clear(up)
+        free = self.gradient.masked_fill(self.held, 0)
+        self._set_move(free, -free, modelled=self.modelled & ~up, chosen=up)
+        self.fraction = torch.where(up, 1.0, self.fraction)
+        self._project()
 
-    def _usable_pairs(self) -> list[Pair]:
-        """The pairs in the space of the free values."""
-        pairs = []
-        for moved, change, _ in self.pairs:
-            moved, change = moved.masked_fill(self.held, 0), change.masked_fill(self.held, 0)
-            curvature = moved.dot(change)
-            if curvature > LEAST_CURVATURE * moved.norm() * change.norm():
-                pairs.append((moved, change, 1 / curvature))
-        return pairs
-
-    def _place(self, position: Tensor) -> None:
-        self.variable.copy_(self.box.project(position.view_as(self.variable)))
+    def _project(self) -> None:
+        super()._place()
+        self.variable.copy_(self.box.project(self.variable))

@@ -6,35 +6,37 @@ next ones explode. Here the first step is a stated change per pixel, steps are c
 the loss is taken back and shortened.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nst_lab.optimisation.pairs import Pairs, dot
+
 FIRST_STEP = 0.01  # root mean square change per pixel of the first step, in units of the pixel range
 LONGEST_STEP = 0.25  # cap on the same for every step
-Pair = tuple[Tensor, Tensor, Tensor]  # a move, the change of the gradient along it, one over their product
-LEAST_CURVATURE = 1e-10  # cosine between a move and the change of the gradient, below which a pair says nothing
+SHORTEST_FRACTION = 1e-3  # of a step; below it the model of the curvature is wrong
 SUFFICIENT_DECREASE = 1e-4  # Armijo's constant (Nocedal and Wright 2006, eq. 3.4)
 
 
-class LBFGS(torch.optim.Optimizer):
-    """Limited-memory BFGS with backtracking (Nocedal and Wright 2006, algorithms 7.4 and 7.5, and 3.1).
+class LBFGS:
+    """Limited-memory BFGS with backtracking (Nocedal and Wright 2006, algorithms 7.5 and 3.1), for a batch of pictures.
+
+    Every `step` evaluates the closure exactly once, at the current pictures. A picture that did not sufficiently lower
+    its loss moves back towards its last accepted one, and the next call judges the shorter step; the others go on, for
+    every picture has its own pairs, step length and verdict. All decisions are taken on the device: nothing here waits
+    for it.
 
     Args:
-        variable: the picture, one leaf tensor.
+        variable: the pictures (B, …), one leaf tensor.
         learning_rate: factor on every step.
         history: number of correction pairs; each takes two pictures of memory.
         pixel_range: the range of the variable, which the step lengths refer to.
         picture: the linear map from a change of the variable to that of the picture, whose step lengths count.
-
-    Every `step` evaluates the closure exactly once, at the current picture. If that picture did not sufficiently
-    lower the loss, the variable moves back towards the last accepted one, and the next call judges the shorter step.
     """
 
-    STATE = ("accepted", "step_taken", "slope", "fraction", "rejected")
+    STATE = ("started", "position", "loss", "gradient", "move", "modelled", "slope", "fraction", "rejected")
 
     def __init__(
         self,
@@ -45,108 +47,82 @@ class LBFGS(torch.optim.Optimizer):
         pixel_range: float,
         picture: Callable[[Tensor], Tensor] = lambda change: change,
     ):
-        super().__init__([variable], {"lr": learning_rate, "history": history, "pixel_range": pixel_range})
         self.variable, self.picture = variable, picture
-        self.pairs: deque[Pair] = deque(maxlen=history)
-        self.accepted: tuple[Tensor, Tensor, Tensor] | None = None
-        self.step_taken: Tensor | None = None
-        self.slope = 0.0
-        self.fraction = 1.0
-        self.rejected = False  # whether the picture of the last evaluation was
+        self.learning_rate, self.pixel_range = learning_rate, pixel_range
+        self.pairs = Pairs(variable, history)
+        vectors, numbers = torch.zeros_like(variable).flatten(1), variable.new_zeros(variable.shape[0])
+        flags = torch.zeros_like(numbers, dtype=torch.bool)
+        self.started = flags  # which pictures have an accepted one, (B,) as all that follow but for vectors (B, N)
+        self.position, self.loss, self.gradient = vectors, numbers, vectors  # of the accepted ones
+        self.move, self.fraction = vectors, numbers  # the present pictures are this fraction of the move away from them
+        self.slope, self.modelled = numbers, flags  # of that move, and whether it is one of the pairs
+        self.rejected = flags  # which of the pictures evaluated last were
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:
-        """Evaluate the closure at the current picture, then move to the next one; returns the loss evaluated."""
+        """Evaluate the closure, one loss for each picture, at the current pictures, and move to the next ones."""
         with torch.enable_grad():
-            loss = closure().detach()
-        gradient = self.variable.grad.flatten()
-        self.rejected = self.accepted is not None and not self._decreased(loss)
-        if self.rejected:
-            self._shorten(loss)
-            return loss
-        if self.accepted is not None:
-            self._remember(gradient)
-        position = self.variable.detach().flatten().clone()
-        self.accepted = (position, loss, gradient.clone())
-        self._advance(gradient)
-        return loss
+            losses = closure().detach()
+        loss, gradient = losses.reshape(-1), self.variable.grad.flatten(1)
+        self.rejected = self.started & ~self._decreased(loss)
+        self.fraction = torch.where(self.rejected, self._shortened(loss), 1.0)
+        self._accept(loss, gradient)
+        self._aim(self.gradient)
+        self._place()
+        return losses
 
     def state_dict(self) -> dict[str, Any]:
-        """The history and the step in progress."""
-        return {name: getattr(self, name) for name in self.STATE} | {"pairs": list(self.pairs)}
+        """The pairs and the step in progress."""
+        return {name: getattr(self, name) for name in self.STATE} | {"pairs": self.pairs.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
-        state = _moved(state, self.variable.device)
         for name in self.STATE:
-            setattr(self, name, state[name])
-        self.pairs.extend(state["pairs"])
+            setattr(self, name, state[name].to(self.variable.device))
+        self.pairs.load_state_dict(state["pairs"])
 
-    def _decreased(self, loss: Tensor) -> bool:
-        previous = self.accepted[1]
-        return bool(loss <= previous + SUFFICIENT_DECREASE * self.fraction * self.slope)
+    def _decreased(self, loss: Tensor) -> Tensor:
+        return loss <= self.loss + SUFFICIENT_DECREASE * self.fraction * self.slope
 
-    def _shorten(self, loss: Tensor) -> None:
+    def _shortened(self, loss: Tensor) -> Tensor:
         """Back to the minimum of the parabola through both losses and the slope, within a tenth and a half."""
-        rise = float(loss - self.accepted[1] - self.fraction * self.slope)
-        best = -self.slope * self.fraction**2 / (2 * rise) if 0 < rise < float("inf") else 0.0
-        self.fraction = min(max(best, 0.1 * self.fraction), 0.5 * self.fraction)
-        if self.fraction < 1e-3:
-            self.pairs.clear()  # the model of the curvature is wrong here: after the next step, follow the gradient
-        self._place(self.accepted[0] + self.fraction * self.step_taken)
+        rise = loss - self.loss - self.fraction * self.slope
+        usable = (rise > 0) & (rise < torch.inf)
+        best = torch.where(usable, -self.slope * self.fraction.square() / (2 * rise), 0.0)
+        return best.clamp(0.1 * self.fraction, 0.5 * self.fraction)
 
-    def _remember(self, gradient: Tensor) -> None:
-        position, _, previous = self.accepted
-        moved, change = self.variable.detach().flatten() - position, gradient - previous
-        curvature = moved.dot(change)
-        if curvature > LEAST_CURVATURE * moved.norm() * change.norm():
-            self.pairs.append((moved, change, 1 / curvature))
+    def _accept(self, loss: Tensor, gradient: Tensor) -> None:
+        """Remember the pictures that were not rejected, and what their move taught."""
+        accepted, position = ~self.rejected, self.variable.detach().flatten(1)
+        self.pairs.add(position - self.position, gradient - self.gradient, wanted=accepted & self.started)
+        # After the next step of those that had to turn back this far, follow the gradient.
+        self.pairs.clear(self.rejected & (self.fraction < SHORTEST_FRACTION))
+        self.loss = torch.where(accepted, loss, self.loss)
+        self.position = torch.where(accepted[:, None], position, self.position)
+        self.gradient = torch.where(accepted[:, None], gradient, self.gradient)
+        self.started = self.started | accepted
 
-    def _advance(self, gradient: Tensor) -> None:
-        group, pairs = self.param_groups[0], self._usable_pairs()
-        direction = _direction(gradient, pairs)
-        slope = float(gradient.dot(direction))
-        if not (slope < 0 and pairs):
-            self.pairs.clear()
-            pairs, direction, slope = [], -gradient, -float(gradient.dot(gradient))
-        length = self._length(direction)
-        limit = (LONGEST_STEP if pairs else FIRST_STEP) * group["pixel_range"]
-        longest = limit / length if length > 0 else 0.0
-        factor = min(group["lr"], longest) if pairs else min(group["lr"], 1.0) * longest
-        self.step_taken = direction * factor
-        self.slope, self.fraction = slope * factor, 1.0
-        self._place(self.accepted[0] + self.step_taken)
+    def _aim(self, gradient: Tensor, held: Tensor | None = None) -> None:
+        """The next move of the accepted pictures: by the pairs, or down the gradient where these do not go down."""
+        direction, modelled = self.pairs.direction(gradient, held)
+        modelled &= dot(gradient, direction) < 0
+        self.pairs.clear(~(modelled | self.rejected))
+        direction = torch.where(modelled[:, None], direction, -gradient)
+        self._set_move(gradient, direction, modelled, ~self.rejected)
 
-    def _usable_pairs(self) -> list[Pair]:
-        return list(self.pairs)
+    def _set_move(self, gradient: Tensor, direction: Tensor, modelled: Tensor, chosen: Tensor) -> None:
+        """Move the chosen pictures along a direction, as far as the learning rate and the longest step allow."""
+        length = self.picture(direction.view_as(self.variable)).flatten(1).square().mean(dim=1).sqrt()
+        limit = torch.where(modelled, LONGEST_STEP, FIRST_STEP) * self.pixel_range
+        longest = torch.where(length > 0, limit / length, 0.0)
+        alike = longest.clamp(max=self.learning_rate)
+        factor = torch.where(modelled, alike, min(self.learning_rate, 1.0) * longest)
+        move = direction * factor[:, None]
+        self.move = torch.where(chosen[:, None], move, self.move)
+        self.slope = torch.where(chosen, dot(gradient, move), self.slope)
+        self.modelled = torch.where(chosen, modelled, self.modelled)
 
-    def _length(self, direction: Tensor) -> float:
-        """Root mean square change per pixel."""
-        change = self.picture(direction.view_as(self.variable)).flatten()
-        return float(change.norm()) / change.numel() ** 0.5
-
-    def _place(self, position: Tensor) -> None:
+    def _place(self) -> None:
+        position = self.position + self.fraction[:, None] * self.move
         self.variable.copy_(position.view_as(self.variable))
 
-
-def _direction(gradient: Tensor, pairs: list[Pair]) -> Tensor:
-    """-H g by the two-loop recursion."""
-    direction, shares = -gradient, []
-    for moved, change, inverse_curvature in reversed(pairs):
-        shares.append(inverse_curvature * moved.dot(direction))
-        direction = direction - shares[-1] * change
-    if pairs:
-        _, change, inverse_curvature = pairs[-1]
-        direction = direction / (inverse_curvature * change.dot(change))
-    for (moved, change, inverse_curvature), share in zip(pairs, reversed(shares), strict=True):
-        direction = direction + (share - inverse_curvature * change.dot(direction)) * moved
-    return direction
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    """The same structure with its tensors on a device."""
-    if isinstance(value, dict):
-        return {key: _moved(item, device) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_moved(item, device) for item in value)
-    return value.to(device) if isinstance(value, Tensor) else value

@@ -1,5 +1,6 @@
 """One loop for every optimiser. Its unit is the closure evaluation: one forward and backward pass of the objective."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -70,7 +71,7 @@ class Step:
         return self.finish(self.image)
 
 
-def _lbfgs(variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None) -> torch.optim.Optimizer:
+def _lbfgs(variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None) -> LBFGS:
     settings = {
         "learning_rate": options.learning_rate,
         "history": options.history,
@@ -95,7 +96,7 @@ def _lbfgs_torch(variable: Tensor, options: Optimizer, *_) -> torch.optim.Optimi
     )
 
 
-OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer, Parametrisation, Box | None], torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer, Parametrisation, Box | None], LBFGS | torch.optim.Optimizer]] = {
     "lbfgs": _lbfgs,
     "lbfgs_torch": _lbfgs_torch,
     "adam": lambda variable, o, *_: torch.optim.Adam([variable], lr=o.learning_rate, betas=tuple(o.betas)),
@@ -171,9 +172,17 @@ class Optimisation:
             self.variable.data.copy_(self.limits.project(self.variable.data))
         self.evaluation += 1
         norm = torch.linalg.vector_norm(self._free_gradient(before)) * self.options.pixel_scale
-        failure = _not_finite(self.losses, norm, self.evaluation)
-        accepted = failure is None and not (isinstance(self.optimizer, LBFGS) and self.optimizer.rejected)
-        stop = failure or self._judge(norm, moved=not torch.equal(before, self.variable.detach()))
+        rejected = self.optimizer.rejected if isinstance(self.optimizer, LBFGS) else torch.zeros_like(norm)
+        moved = (before != self.variable.detach()).any()
+        terms = self.losses.terms
+        # The only time that this waits for the device.
+        *values, total, norm_value, rejected, moved = torch.stack(
+            [value.detach().to(norm).reshape(()) for value in (*terms.values(), self.losses.total, norm, rejected, moved)]
+        ).tolist()
+        named = dict(zip(terms, values, strict=True)) | {"total": total, "gradient": norm_value}
+        failure = _not_finite(named, self.evaluation)
+        accepted = failure is None and not rejected
+        stop = failure or self._judge(total, norm_value, bool(moved))
         self.stopped = stop is not None
         step = Step(self.evaluation, self._seen(before), self.losses.detach(), norm, accepted, stop, self.scale)
         if accepted:
@@ -198,13 +207,13 @@ class Optimisation:
         return gradient.masked_fill(self.limits.held(variable, gradient), 0) if self.projected else gradient
 
     def _closure(self) -> Tensor:
-        self.optimizer.zero_grad()
+        self.variable.grad = None
         self.losses = self.objective(self._seen(self.variable))
         self.losses.total.backward()
         return self.losses.total
 
-    def _judge(self, norm: Tensor, moved: bool) -> Stop | None:
-        stop = self.progress.judge(self.losses.total.item(), norm.item(), moved)
+    def _judge(self, total: float, norm: float, moved: bool) -> Stop | None:
+        stop = self.progress.judge(total, norm, moved)
         if stop is None and self.evaluation == self.final:
             stop = Stop("budget", f"all {self.evaluation} evaluations used")
         return stop
@@ -244,10 +253,10 @@ class Optimisation:
             self.kept = Step(kept["evaluation"], kept["image"].to(device), losses, norm, scale=self.scale)
 
 
-def _not_finite(losses: Losses, norm: Tensor, evaluation: int) -> Stop | None:
-    for name, value in {**losses.terms, "total": losses.total, "gradient": norm}.items():
-        if not torch.isfinite(value):
-            return Stop("not_finite", f"{name} is {value.item()} at evaluation {evaluation}")
+def _not_finite(values: dict[str, float], evaluation: int) -> Stop | None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            return Stop("not_finite", f"{name} is {value} at evaluation {evaluation}")
     return None
 
 

@@ -1,0 +1,139 @@
+"""The memory of L-BFGS: what the last steps taught about the curvature, and the quasi-Newton direction from it."""
+
+import torch
+from torch import Tensor
+
+LEAST_CURVATURE = 1e-10  # cosine between a move and the change of the gradient, below which a pair says nothing
+
+
+class Pairs:
+    """The last m moves and changes of the gradient of B pictures of N values, each picture with its own.
+
+    S and Y are one tensor (B, m, N) each, filled in a ring; Sᵀ Y and Yᵀ Y (B, m, m) are kept up to date by one product
+    of a step. The direction is that of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) in its compact
+    form: two products with S and Y, and a triangular system of the small matrices. Nothing here waits for the device.
+
+    Args:
+        variable: the pictures (B, …), for their number, size, type and device.
+        history: m.
+    """
+
+    STATE = ("count", "newest", "products", "squares")
+
+    def __init__(self, variable: Tensor, history: int):
+        batch, size = variable.shape[0], variable[0].numel()
+        self.history = history
+        self.moves, self.changes = variable.new_zeros(2, batch, history, size)
+        # In double precision where the device has it: sums of products, of which differences are taken.
+        exact = variable.dtype if variable.device.type == "mps" else torch.float64
+        self.products, self.squares = variable.new_zeros(2, batch, history, history, dtype=exact)
+        self.count = torch.zeros(batch, dtype=torch.long, device=variable.device)
+        self.newest = torch.full_like(self.count, history - 1)  # the slot of the newest pair
+        self.batch = torch.arange(batch, device=variable.device)
+
+    def add(self, move: Tensor, change: Tensor, wanted: Tensor) -> None:
+        """Take in a pair (B, N) of those pictures that are wanted (B,) and whose curvature is positive."""
+        wanted = wanted & _curved(dot(move, change), move.norm(dim=1), change.norm(dim=1))
+        slot = (self.newest + wanted) % self.history
+        at = self.batch, slot
+        move = self.moves[at] = torch.where(wanted[:, None], move, self.moves[at])
+        change = self.changes[at] = torch.where(wanted[:, None], change, self.changes[at])
+        self.products[self.batch, :, slot] = _dots(self.moves, change).to(self.products)
+        self.products[self.batch, slot] = _dots(self.changes, move).to(self.products)
+        squares = _dots(self.changes, change).to(self.squares)
+        self.squares[self.batch, :, slot] = self.squares[self.batch, slot] = squares
+        self.newest = slot
+        self.count = (self.count + wanted).clamp(max=self.history)
+
+    def clear(self, unwanted: Tensor) -> None:
+        """Forget the pairs of those pictures (B,)."""
+        self.count = torch.where(unwanted, 0, self.count)
+
+    def direction(self, gradient: Tensor, held: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """-H g (B, N), and for which pictures there was a pair to tell it (B,); for the others it is -g.
+
+        Args:
+            gradient: g (B, N).
+            held: values (B, N) that must not move, whose gradient is zero; the pairs then count without them, and only
+                those whose curvature there is positive.
+        """
+        moves, changes, products, squares = self.moves, self.changes, self.products, self.squares
+        if held is not None:
+            moves, changes = moves.masked_fill(held[:, None], 0), changes.masked_fill(held[:, None], 0)
+            products, squares = (moves @ changes.mT).to(products), (changes @ changes.mT).to(squares)
+        slots = torch.arange(self.history, device=gradient.device)
+        order = (self.newest[:, None] + 1 + slots) % self.history  # the oldest first
+        valid = slots >= self.history - self.count[:, None]
+        if held is not None:
+            curvature = products.diagonal(dim1=1, dim2=2)
+            valid = valid & _curved(curvature, moves.norm(dim=2), changes.norm(dim=2)).gather(1, order)
+        small = _in_order(products, order), _in_order(squares, order)
+        dots = (_dots(each, gradient).to(products).gather(1, order) for each in (moves, changes))
+        scale, of_moves, of_changes = _weights(*small, *dots, valid)
+        place = (slots - self.newest[:, None] - 1) % self.history  # in that order
+        direction = -scale[:, None].to(gradient) * gradient
+        for weights, vectors in ((of_moves, moves), (of_changes, changes)):
+            direction += (weights.gather(1, place).to(gradient)[:, None] @ vectors)[:, 0]
+        return direction, valid.any(dim=1)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What there is, without the slots that were never filled."""
+        used = int((self.squares.diagonal(dim1=1, dim2=2) > 0).any(dim=0).sum())
+        vectors = {"moves": self.moves[:, :used], "changes": self.changes[:, :used]}
+        return vectors | {name: getattr(self, name) for name in self.STATE}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue where `state_dict` was taken."""
+        for name in ("moves", "changes"):
+            getattr(self, name)[:, : state[name].shape[1]].copy_(state[name])
+        for name in self.STATE:
+            getattr(self, name).copy_(state[name])
+
+
+def _weights(
+    products: Tensor, squares: Tensor, along: Tensor, across: Tensor, valid: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """γ (B,), a and b (B, m) of -H g = S a + Y b - γ g (Byrd, Nocedal and Schnabel 1994, theorem 2.2).
+
+    With R the upper triangle of Sᵀ Y, D its diagonal and u = R⁻¹ Sᵀ g: a = R⁻ᵀ (γ Yᵀ g - (D + γ Yᵀ Y) u), b = γ u. A
+    pair that is not valid becomes a row and a column of the identity, and its products zero.
+
+    Args:
+        products, squares: Sᵀ Y and Yᵀ Y (B, m, m), the oldest pair first.
+        along, across: Sᵀ g and Yᵀ g (B, m), likewise.
+        valid: which pairs there are (B, m), likewise.
+    """
+    both = valid[:, :, None] & valid[:, None]
+    products, squares = torch.where(both, products, 0), torch.where(both, squares, 0)
+    curvature, lengths = (each.diagonal(dim1=1, dim2=2) for each in (products, squares))
+    triangle = products.triu() + torch.diag_embed((~valid).to(products))
+    newest = valid * torch.arange(1, valid.shape[1] + 1, device=valid.device)
+    last = newest.argmax(dim=1, keepdim=True)
+    scale = torch.where(valid, curvature / torch.where(valid, lengths, 1), 1).gather(1, last)
+    along, across = (torch.where(valid, each, 0)[:, :, None] for each in (along, across))
+    inner = torch.linalg.solve_triangular(triangle, along, upper=True)
+    scaled = scale[:, :, None]
+    outer = scaled * across - curvature[:, :, None] * inner - scaled * (squares @ inner)
+    of_moves = torch.linalg.solve_triangular(triangle.mT, outer, upper=False)
+    return scale[:, 0], of_moves[:, :, 0], (scaled * inner)[:, :, 0]
+
+
+def _in_order(small: Tensor, order: Tensor) -> Tensor:
+    """Rows and columns (B, m, m) of each picture, in its order (B, m)."""
+    rows = small.gather(1, order[:, :, None].expand_as(small))
+    return rows.gather(2, order[:, None].expand_as(small))
+
+
+def _curved(curvature: Tensor, move: Tensor, change: Tensor) -> Tensor:
+    """Whether a pair with this product and these lengths says something of the curvature."""
+    return curvature > LEAST_CURVATURE * move * change
+
+
+def _dots(vectors: Tensor, vector: Tensor) -> Tensor:
+    """(B, m, N) and (B, N) -> (B, m)."""
+    return (vectors @ vector[:, :, None])[:, :, 0]
+
+
+def dot(one: Tensor, other: Tensor) -> Tensor:
+    """(B, N) and (B, N) -> (B,)."""
+    return (one[:, None] @ other[:, :, None])[:, 0, 0]
