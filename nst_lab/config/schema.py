@@ -167,6 +167,7 @@ class Optimizer:
     evaluations: int = _at_least(1)
     learning_rate: float | None = _more_than(0)
     history: int | None = _between(1, 10_000)
+    warm_start: str | None = _one_of("none", "colors")
     betas: list[float] | None = _between(0, 0.999999)
     momentum: float | None = _between(0, 1)
     pixel_scale: float | None = _more_than(0)

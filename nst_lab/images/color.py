@@ -10,6 +10,8 @@ notebook ColourControl.ipynb. The notebook resizes before it changes colours; he
 own sizes, so that every scale of a schedule sees the same ones.
 """
 
+from collections.abc import Sequence
+
 import torch
 from skimage.exposure import match_histograms as match_histograms_of_channels
 from torch import Tensor
@@ -60,10 +62,23 @@ def match_moments(style: Tensor, content: Tensor, form: str = "pca") -> Tensor:
     Returns:
         The style's size and dtype; not clipped, so the moments are exact.
     """
-    (mean, covariance), (content_mean, content_covariance) = moments(style), moments(content)
-    matrix = _map(covariance, content_covariance, form)
-    colors = matrix @ (style[0].double().flatten(1) - mean) + content_mean
-    return colors.view(style.shape).to(style.dtype)
+    return with_moments(style, *moments(content), form)
+
+
+def with_moments(picture: Tensor, mean: Tensor, covariance: Tensor, form: str = "pca") -> Tensor:
+    """A picture (1, C, H, W) with its colours mapped to that mean (C, 1) and covariance (C, C) (`match_moments`)."""
+    own_mean, own_covariance = moments(picture)
+    colors = _map(own_covariance, covariance, form) @ (picture[0].double().flatten(1) - own_mean) + mean
+    return colors.view(picture.shape).to(picture.dtype)
+
+
+def mixed_moments(pictures: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of the colours of several pictures together, each with its share of them."""
+    total = sum(shares)
+    weighted = [(share / total, *moments(picture)) for picture, share in zip(pictures, shares, strict=True)]
+    mean = sum(share * own for share, own, _ in weighted)
+    second = sum(share * (covariance + own @ own.mT) for share, own, covariance in weighted)
+    return mean, second - mean @ mean.mT
 
 
 def _map(covariance: Tensor, target: Tensor, form: str) -> Tensor:

@@ -33,7 +33,8 @@ class _OuterProduct(torch.autograd.Function):
     @staticmethod
     def backward(context, gradient: Tensor) -> Tensor:
         (features,) = context.saved_tensors
-        return (gradient + gradient.transpose(1, 2)) @ features
+        # Transposed, for the result to be laid out as the features are: channels last.
+        return (features.transpose(1, 2) @ (gradient + gradient.transpose(1, 2))).transpose(1, 2)
 
 
 def squared_error(value: Tensor, target: Tensor, reduction: str) -> Tensor:

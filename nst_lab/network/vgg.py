@@ -1,17 +1,15 @@
 """VGG-19 by layer name: frozen, cut after the deepest tap, one forward pass returns every tap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nst_lab.config.schema import Model
-from nst_lab.network.architecture import Layer, layers_up_to
+from nst_lab.network.architecture import layers_up_to
+from nst_lab.network.passes import Passes
 from nst_lab.network.weights import Kernel, Weights
-
-POOLING = {"max": F.max_pool2d, "avg": F.avg_pool2d}
 
 
 class VGG19(nn.Module):
@@ -42,46 +40,53 @@ class VGG19(nn.Module):
         super().__init__()
         self.taps = frozenset(taps)
         self.layers = layers_up_to(list(taps))
-        self.pool = POOLING[pooling]
+        self.pooling = pooling
         self.padding, self.padding_first = padding, padding_first
         self.bfloat16 = bfloat16
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.prepared: dict[str, Tensor] = {}
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         for layer in self.layers:
             if layer.kind == "conv":
                 weight, bias = kernels[layer.name]
                 if layer.name == "conv1_1":
                     weight = weight / torch.tensor(std).view(1, 3, 1, 1)
-                self.register_buffer(f"{layer.name}_weight", weight)
+                self.register_buffer(f"{layer.name}_weight", weight.contiguous(memory_format=torch.channels_last))
                 self.register_buffer(f"{layer.name}_bias", bias)
+
+    @property
+    def compute_type(self) -> torch.dtype:
+        """What the convolutions are computed in."""
+        return torch.bfloat16 if self.bfloat16 else self.mean.dtype
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Activations by tap name, (B, C, H, W) each, of an RGB `image` (B, 3, H, W) in [0, 1]."""
-        activations = {}
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bfloat16):
-            x = image - self.mean
-            for layer in self.layers:
-                x = self._compute(layer, x)
-                if layer.name in self.taps:
-                    activations[layer.name] = x
-        return {name: x.float() if self.bfloat16 else x for name, x in activations.items()}
+        names = [layer.name for layer in self.layers if layer.name in self.taps]
+        return dict(zip(names, Passes.apply(image - self.mean, self), strict=True))
+
+    def filters(self, name: str) -> tuple[Tensor, Tensor, str]:
+        """Weight (out, in, 3, 3), bias and padding of a convolution."""
+        padding = self.padding_first if name == "conv1_1" else self.padding
+        weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
+        return self._remembered(name, weight, lambda: weight), bias.to(self.compute_type), padding
+
+    def turned_filters(self, name: str) -> tuple[Tensor, str]:
+        """The weight of its gradient, (in, out, 3, 3): turned by half and transposed; and the padding."""
+        weight, _, padding = self.filters(name)
+        return self._remembered(f"{name} turned", weight, lambda: weight.flip(2, 3).transpose(0, 1)), padding
+
+    def _remembered(self, key: str, weight: Tensor, make: Callable[[], Tensor]) -> Tensor:
+        """A weight as it is computed with, made once for every device and type that the network is moved to."""
+        found = self.prepared.get(key)
+        if found is None or (found.device, found.dtype) != (weight.device, self.compute_type):
+            found = make().to(self.compute_type, memory_format=torch.channels_last)
+            self.prepared[key] = found
+        return found
 
     def up_to(self, taps: Sequence[str]) -> "VGG19":
         """The same network, weights shared, that returns these taps of it and computes nothing deeper."""
         shallow = copy(self)
         shallow.taps, shallow.layers = frozenset(taps), layers_up_to(list(taps))
         return shallow
-
-    def _compute(self, layer: Layer, x: Tensor) -> Tensor:
-        if layer.kind == "pool":
-            return self.pool(x, kernel_size=2)
-        if layer.kind == "relu":
-            # In place saves one activation per layer, but would overwrite a tapped pre-activation.
-            return F.relu(x, inplace=layer.name.replace("relu", "conv") not in self.taps)
-        weight, bias = getattr(self, f"{layer.name}_weight"), getattr(self, f"{layer.name}_bias")
-        padding = self.padding_first if layer.name == "conv1_1" else self.padding
-        if padding == "zeros":
-            return F.conv2d(x, weight, bias, padding=1)
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias)
 
 
 def build_network(model: Model, weights: Weights, taps: Sequence[str], precision: str = "fp32") -> VGG19:

@@ -34,9 +34,11 @@ class LBFGS:
         history: number of correction pairs; each takes two pictures of memory.
         pixel_range: the range of the variable, which the step lengths refer to.
         picture: the linear map from a change of the variable to that of the picture, whose step lengths count.
+        leap: other pictures (B, …) to go to after the first evaluation: their losses decide whether from there or from
+            the start.
     """
 
-    STATE = ("started", "position", "loss", "gradient", "move", "modelled", "slope", "fraction", "rejected")
+    STATE = ("started", "position", "loss", "gradient", "move", "modelled", "slope", "fraction", "leaping", "rejected")
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class LBFGS:
         history: int,
         pixel_range: float,
         picture: Callable[[Tensor], Tensor] = lambda change: change,
+        leap: Tensor | None = None,
     ):
         self.variable, self.picture = variable, picture
         self.learning_rate, self.pixel_range = learning_rate, pixel_range
@@ -56,6 +59,7 @@ class LBFGS:
         self.position, self.loss, self.gradient = vectors, numbers, vectors  # of the accepted ones
         self.move, self.fraction = vectors, numbers  # the present pictures are this fraction of the move away from them
         self.slope, self.modelled = numbers, flags  # of that move, and whether it is one of the pairs
+        self.leap, self.leaping = leap, flags  # and whether that move is the leap
         self.rejected = flags  # which of the pictures evaluated last were
 
     @torch.no_grad()
@@ -65,9 +69,13 @@ class LBFGS:
             losses = closure().detach()
         loss, gradient = losses.reshape(-1), self.variable.grad.flatten(1)
         self.rejected = self.started & ~self._decreased(loss)
-        self.fraction = torch.where(self.rejected, self._shortened(loss), 1.0)
+        self.fraction = torch.where(self.rejected & ~self.leaping, self._shortened(loss), 1.0)
+        first = ~self.started
         self._accept(loss, gradient)
         self._aim(self.gradient)
+        self.leaping = torch.zeros_like(first)
+        if self.leap is not None:
+            self._leap(first)
         self._place()
         return losses
 
@@ -94,7 +102,8 @@ class LBFGS:
     def _accept(self, loss: Tensor, gradient: Tensor) -> None:
         """Remember the pictures that were not rejected, and what their move taught."""
         accepted, position = ~self.rejected, self.variable.detach().flatten(1)
-        self.pairs.add(position - self.position, gradient - self.gradient, wanted=accepted & self.started)
+        taught = accepted & self.started & ~self.leaping
+        self.pairs.add(position - self.position, gradient - self.gradient, wanted=taught)
         # After the next step of those that had to turn back this far, follow the gradient.
         self.pairs.clear(self.rejected & (self.fraction < SHORTEST_FRACTION))
         self.loss = torch.where(accepted, loss, self.loss)
@@ -108,7 +117,15 @@ class LBFGS:
         modelled &= dot(gradient, direction) < 0
         self.pairs.clear(~(modelled | self.rejected))
         direction = torch.where(modelled[:, None], direction, -gradient)
-        self._set_move(gradient, direction, modelled, ~self.rejected)
+        self._set_move(gradient, direction, modelled, chosen=~self.rejected | self.leaping)
+
+    def _leap(self, first: Tensor) -> None:
+        """Go from the first pictures to the other ones, whatever the gradient says, as long as the loss falls."""
+        move = self.leap.flatten(1) - self.position
+        self.leaping = first & (move != 0).any(dim=1)
+        self.move = torch.where(self.leaping[:, None], move, self.move)
+        self.slope = torch.where(self.leaping, 0.0, self.slope)
+        self.modelled = self.modelled & ~self.leaping
 
     def _set_move(self, gradient: Tensor, direction: Tensor, modelled: Tensor, chosen: Tensor) -> None:
         """Move the chosen pictures along a direction, as far as the learning rate and the longest step allow."""

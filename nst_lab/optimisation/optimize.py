@@ -71,12 +71,15 @@ class Step:
         return self.finish(self.image)
 
 
-def _lbfgs(variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None) -> LBFGS:
+def _lbfgs(
+    variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None, leap: Tensor | None
+) -> LBFGS:
     settings = {
         "learning_rate": options.learning_rate,
         "history": options.history,
         "pixel_range": options.pixel_scale,
         "picture": space.picture,
+        "leap": leap,
     }
     if options.bounds == "project":
         return BoundedLBFGS(variable, box=box, **settings)
@@ -96,7 +99,8 @@ def _lbfgs_torch(variable: Tensor, options: Optimizer, *_) -> torch.optim.Optimi
     )
 
 
-OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer, Parametrisation, Box | None], LBFGS | torch.optim.Optimizer]] = {
+Made = LBFGS | torch.optim.Optimizer
+OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer, Parametrisation, Box | None, Tensor | None], Made]] = {
     "lbfgs": _lbfgs,
     "lbfgs_torch": _lbfgs_torch,
     "adam": lambda variable, o, *_: torch.optim.Adam([variable], lr=o.learning_rate, betas=tuple(o.betas)),
@@ -121,6 +125,7 @@ class Optimisation:
         scale: scales of the run that came before.
         parametrisation: what the optimiser's variable means.
         box: the range of the pixels, for bounds; [0, 1] by default.
+        leap: another picture, from which our L-BFGS goes on after the first evaluation if its losses are lower.
     """
 
     def __init__(
@@ -134,6 +139,7 @@ class Optimisation:
         scale: int = 0,
         parametrisation: Parametrisation | None = None,
         box: Box | None = None,
+        leap: Tensor | None = None,
     ):
         self.objective, self.options, self.scale = objective, options, scale
         self.evaluation, self.final = used, used + evaluations
@@ -147,7 +153,8 @@ class Optimisation:
         self.limits = None  # of the variable
         if options.bounds in ("clip", "project"):
             self.limits = self.box.map(lambda end: self.parametrisation.variable(end) * options.pixel_scale)
-        self.optimizer = OPTIMIZERS[options.name](self.variable, options, self.parametrisation, self.limits)
+        leap = None if leap is None else self.parametrisation.variable(leap) * options.pixel_scale
+        self.optimizer = OPTIMIZERS[options.name](self.variable, options, self.parametrisation, self.limits, leap)
         start = self.parametrisation.picture(coefficients)
         self.average = Average(options.averaging, start) if options.averaging else None
         self.progress = _Progress(options.tolerance, options.window)

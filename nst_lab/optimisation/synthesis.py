@@ -15,7 +15,7 @@ from nst_lab.config.checks import check_config
 from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
-from nst_lab.images.color import ColorControl
+from nst_lab.images.color import ColorControl, mixed_moments, with_moments
 from nst_lab.images.pictures import resize
 from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.memory import Memory
@@ -141,8 +141,10 @@ class Synthesis:
         """The optimisation of one scale, from the result of the one before."""
         config = self.config
         content, styles, size = at_scale(self.inputs, config, self.scales[scale].factor)
+        leap = None
         if before is None:
             start = _start(self.inputs, config, size, self.random)
+            leap = _recolored_start(start, styles, config)
         else:
             start = resize(before.picture, *size, clip=config.optimizer.bounds == "clip")
         used = before.evaluation if before else 0
@@ -153,6 +155,7 @@ class Synthesis:
             split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
             used=used,
             scale=scale,
+            leap=None if leap is None else leap.to(self.device),
             **self._space(size),
         )
         if before and config.optimizer.carry_state and config.optimizer.name == "adam":
@@ -248,3 +251,13 @@ def _start(inputs: Inputs, config: Config, size: Size, random: torch.Generator) 
         input_mean=config.model.mean,
         resampling=config.resampling,
     )
+
+
+def _recolored_start(start: Tensor, styles: dict[str, Tensor], config: Config) -> Tensor | None:
+    """The start with the colours of the styles together, where L-BFGS is to try it: `optimizer.warm_start`."""
+    wanted = config.optimizer.name == "lbfgs" and config.optimizer.warm_start == "colors"
+    if not wanted or config.init.kind not in ("content", "mix") or not config.loss.style_weight > 0:
+        return None
+    weights = dict(zip(short_names(config.style.images), config.style.weights, strict=True))
+    used = {name: weight for name, weight in weights.items() if weight > 0}
+    return with_moments(start, *mixed_moments([styles[name] for name in used], list(used.values())))

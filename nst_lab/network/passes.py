@@ -1,0 +1,101 @@
+"""VGG-19 forward and backward as one node of the autograd graph, which keeps the least that the gradient needs.
+
+The filters are frozen, so the gradient of a convolution needs no input: it is a convolution with the filters turned and
+transposed. A ReLU needs one byte a value, average pooling nothing. Left to autograd, every activation would live until
+the backward pass. Inside, tensors are channels-last, which the convolutions of CPUs and GPUs take as they are.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from nst_lab.network.vgg import VGG19
+
+aten = torch.ops.aten
+UNPAD = {"replicate": aten.replication_pad2d_backward, "reflect": aten.reflection_pad2d_backward}
+
+
+class Passes(torch.autograd.Function):
+    """`apply(picture, network)`: the taps of the network, in network order, of a picture (B, 3, H, W), mean taken off."""
+
+    @staticmethod
+    def forward(context: Any, picture: Tensor, network: "VGG19") -> tuple[Tensor, ...]:
+        context.set_materialize_grads(False)
+        context.network, context.shapes, context.type = network, [], picture.dtype
+        kept, taps = [], []  # what the backward passes of ReLUs and poolings need, in order
+        x = picture.to(network.compute_type).contiguous(memory_format=torch.channels_last)
+        for layer in network.layers:
+            if layer.kind == "conv":
+                x = _convolve(x, *network.filters(layer.name))
+            elif layer.kind == "relu":
+                # In place, but for a tapped pre-activation, which it would overwrite.
+                x = F.relu(x, inplace=layer.name.replace("relu", "conv") not in network.taps)
+                kept.append(x <= 0 if context.needs_input_grad[0] else None)
+            else:
+                context.shapes.append(x.shape)
+                x, places = _pool(x, network.pooling)
+                kept.append(places)
+            if layer.name in network.taps:
+                taps.append(x.to(picture.dtype))
+        context.save_for_backward(*kept)
+        return tuple(taps)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None]:
+        network, kept, shapes, left = context.network, list(context.saved_tensors), context.shapes[:], list(gradients)
+        x: Tensor | None = None  # the gradient so far
+        for layer in reversed(network.layers):
+            if layer.name in network.taps:
+                x = _joined(x, left.pop(), network.compute_type)
+            needed = kept.pop() if layer.kind != "conv" else None
+            shape = shapes.pop() if layer.kind == "pool" else None
+            if x is None:
+                continue
+            if layer.kind == "conv":
+                x = _convolve_back(x, *network.turned_filters(layer.name))
+            elif layer.kind == "relu":
+                x = x.masked_fill_(needed, 0)
+            else:
+                x = _pool_back(x, needed, shape)
+        return (None if x is None else x.to(context.type, memory_format=torch.contiguous_format)), None
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: str) -> Tensor:
+    if padding == "zeros":
+        return F.conv2d(x, weight, bias, padding=1)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias)
+
+
+def _convolve_back(gradient: Tensor, turned: Tensor, padding: str) -> Tensor:
+    if padding == "zeros":
+        return F.conv2d(gradient, turned, padding=1)
+    padded = F.conv2d(gradient, turned, padding=2)
+    return UNPAD[padding](padded, padded[..., 1:-1, 1:-1], (1, 1, 1, 1))
+
+
+def _pool(x: Tensor, pooling: str) -> tuple[Tensor, Tensor | None]:
+    """Over 2x2 positions, an odd last row or column left out; of `max`, also where the greatest ones were."""
+    if pooling == "avg":
+        return F.avg_pool2d(x, 2), None
+    return F.max_pool2d(x, 2, return_indices=True)
+
+
+def _pool_back(gradient: Tensor, places: Tensor | None, shape: torch.Size) -> Tensor:
+    height, width = shape[-2:]
+    if places is not None:
+        like = gradient.new_empty(shape).contiguous(memory_format=torch.channels_last)  # only its shape is read
+        return aten.max_pool2d_with_indices_backward(gradient, like, (2, 2), (2, 2), (0, 0), (1, 1), False, places)
+    spread = F.interpolate(gradient / 4, scale_factor=2, mode="nearest")
+    return F.pad(spread, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else spread
+
+
+def _joined(gradient: Tensor | None, tapped: Tensor | None, compute_type: torch.dtype) -> Tensor | None:
+    """The gradient of the layers above and that of a tap, in memory of its own."""
+    if tapped is None:
+        return gradient
+    if gradient is None:
+        return tapped.to(compute_type, memory_format=torch.channels_last, copy=True)
+    return gradient.add_(tapped)
