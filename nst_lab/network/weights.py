@@ -68,7 +68,9 @@ def _read_caffe(path: Path) -> Weights:
     for name in CONVOLUTIONS:
         block, index = name.removeprefix("conv").split("_")
         key = f"block{block}_conv{index}"
-        weight = stored[f"{key}_W_table"][stored[f"{key}_W_q"].long()]
+        # Decoded as the networks want it, channels last; an index of eight bits is never out of the 256 of the table.
+        indices, table = stored[f"{key}_W_q"].permute(0, 2, 3, 1).numpy(), stored[f"{key}_W_table"].numpy()
+        weight = torch.from_numpy(numpy.take(table, indices, mode="clip")).permute(0, 3, 1, 2)
         kernels[name] = Kernel(weight, stored[f"{key}_b"])
     first = kernels["conv1_1"]
     kernels["conv1_1"] = Kernel(first.weight.flip(1), first.bias)  # trained on BGR
@@ -147,6 +149,6 @@ def normalize(weights: Weights, means: dict[str, list[float]]) -> Weights:
         silent = scale <= 1e-4 * scale.median()
         unscaled += int(silent.sum())
         scale = torch.where(silent, 1.0, scale)
-        kernels[name] = Kernel(weight * scale_in[None, :, None, None] / scale[:, None, None, None], bias / scale)
+        kernels[name] = Kernel(weight * (scale_in / scale[:, None])[:, :, None, None], bias / scale)
         scale_in = scale
     return Weights(kernels, weights.sha256, unscaled)
