@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 from conftest import CHECKOUT
 
 from nst_lab.config.statistics import STATISTICS
@@ -19,10 +20,33 @@ def test_the_benchmark_writes_a_table_and_its_figures(here):
     assert row["size"] == 48
     assert row["evaluation_over_bare"] == row["evaluation_seconds"] / row["bare_network_seconds"]
     assert 0 < row["logging_share"] < 1
-    assert row["peak_memory_mib"] > 100
+    assert figures["memory"][0]["size"] == 48
+    assert figures["memory"][0]["peak_memory_mib"] > 100
+    assert 0 < figures["startup"]["startup_seconds"] < 60
     assert "| 48 px |" in done.stdout
     assert [row["statistic"] for row in figures["statistics"]] == list(STATISTICS)
     gram = figures["statistics"][0]
     for row in figures["statistics"]:
         assert row["over_gram"] == row["evaluation_seconds"] / gram["evaluation_seconds"] > 0
         assert f"| {row['statistic']} |" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_plain_recipe_the_peers_and_an_ablation_are_measured_too(here):
+    small = ["--sizes", "48", "--rounds", "1", "--pairs", "1", "--evaluations", "8", "--cells", "3", "--calls", "2"]
+    parts = ["quality", "peers", "ablation", *small, "--out", "figures"]
+    done = subprocess.run([sys.executable, CHECKOUT / "scripts/benchmark.py", *parts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((here / "figures.json").read_text())
+    assert [row["start"] for row in figures["quality"]] == ["content", "noise"]
+    for row in figures["quality"]:
+        assert row["plain_evaluations"] == 8
+        assert row["reached"] == (row["best"] <= row["objective"]) == (row["times_faster"] is not None)
+    assert len(list((here / "figures").glob("*-48-*.png"))) == 4
+    [peer] = figures["peers"]
+    assert peer["evaluation_over_peer"] == peer["ours"]["evaluation"] / peer["theirs"]["evaluation"]
+    assert peer["theirs"]["start"] > 0
+    ablation = figures["ablation"]
+    assert (ablation["cells"], ablation["peer_calls"], len(ablation["needed"])) == (3, 2, 2)
+    if None not in ablation["needed"]:
+        assert ablation["times_faster"] == ablation["peer_seconds"] / ablation["sweep_seconds"]

@@ -1,0 +1,241 @@
+"""Our L-BFGS: torch's trajectory where no safeguard acts, every picture of a batch for itself, the leap."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from nst_lab import compose
+from nst_lab.errors import ConfigError
+from nst_lab.losses.objective import Losses
+from nst_lab.optimisation.inputs import Inputs
+from nst_lab.optimisation.lbfgs import LBFGS
+from nst_lab.optimisation.optimize import Optimisation
+from nst_lab.optimisation.pairs import Pairs
+from nst_lab.optimisation.synthesis import Synthesis
+
+N, STEPS = 24, 14
+CURVATURES = torch.logspace(0, 0.5, N, dtype=torch.float64).view(1, 3, 2, 4)
+
+
+def quadratic(image: Tensor) -> Tensor:
+    """One loss for each picture, condition number 3, minimum 0 at 0.3."""
+    return (CURVATURES * (image - 0.3).square()).flatten(1).sum(1) / 2
+
+
+def optimizer(start: Tensor, history: int = 5, **more) -> LBFGS:
+    return LBFGS(start.clone().requires_grad_(), **{"learning_rate": 1.0, "history": history, "pixel_range": 1.0} | more)
+
+
+def trajectory(made: LBFGS, function: Callable[[Tensor], Tensor], steps: int) -> list[Tensor]:
+    """The pictures evaluated."""
+    seen = []
+
+    def closure() -> Tensor:
+        made.variable.grad = None
+        seen.append(made.variable.detach().clone())
+        losses = function(made.variable)
+        losses.sum().backward()
+        return losses
+
+    for _ in range(steps):
+        made.step(closure)
+    return seen
+
+
+@pytest.mark.parametrize("history", [1, 3, 30])
+def test_the_trajectory_is_torchs_where_no_safeguard_acts(history):
+    """On a mild quadratic full steps lower the loss; both then differ in nothing but the length of the first step.
+
+    Large losses, for torch's least curvature is an absolute one.
+    """
+
+    def function(image: Tensor) -> Tensor:
+        return 1e10 * quadratic(image)
+
+    start = 0.3 + 0.1 * torch.randn(1, 3, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ours = trajectory(optimizer(start, history), function, STEPS)
+    losses = [function(picture).item() for picture in ours]
+    assert losses == sorted(losses, reverse=True)  # none was rejected
+    variable = start.clone().requires_grad_()
+    gradient = torch.autograd.grad(function(variable).sum(), variable)[0]
+    first_step = ((ours[1] - ours[0]).norm() / gradient.norm()).item()
+    rate = first_step / min(1.0, 1 / gradient.abs().sum().item())
+    theirs, reference = [], torch.optim.LBFGS(
+        [variable], lr=rate, max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0
+    )
+
+    def closure() -> Tensor:
+        theirs.append(variable.detach().clone())
+        reference.zero_grad()
+        loss = function(variable).sum()
+        loss.backward()
+        return loss
+
+    for index in range(STEPS):
+        reference.step(closure)
+        if index == 0:
+            reference.param_groups[0]["lr"] = 1.0
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    assert (ours[-1] - 0.3).abs().max() < 1e-3 * (ours[0] - 0.3).abs().max()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 9))
+def test_the_direction_is_that_of_the_two_loop_recursion(seed: int, history: int, pairs: int):
+    random = torch.Generator().manual_seed(seed)
+    matrix = torch.randn(N, N, dtype=torch.float64, generator=random)
+    hessian = matrix @ matrix.mT + torch.eye(N, dtype=torch.float64)
+    moves = torch.randn(pairs, N, dtype=torch.float64, generator=random)
+    gradient = torch.randn(N, dtype=torch.float64, generator=random)
+    memory = Pairs(torch.zeros(1, N, dtype=torch.float64), history)
+    for move in moves:
+        memory.add(move[None], (hessian @ move)[None], wanted=torch.tensor([True]))
+    found, told = memory.direction(gradient[None])
+    assert told.item()
+    kept = [(move, hessian @ move) for move in moves[-history:]]
+    direction, shares = -gradient, []
+    for move, change in reversed(kept):
+        shares.append(move.dot(direction) / move.dot(change))
+        direction = direction - shares[-1] * change
+    move, change = kept[-1]
+    direction = direction * move.dot(change) / change.dot(change)
+    for (move, change), share in zip(kept, reversed(shares), strict=True):
+        direction = direction + (share - change.dot(direction) / move.dot(change)) * move
+    torch.testing.assert_close(found[0], direction, rtol=1e-6, atol=1e-8)
+
+
+def test_a_pair_without_positive_curvature_is_not_kept():
+    memory = Pairs(torch.zeros(2, N, dtype=torch.float64), 3)
+    move = torch.ones(2, N, dtype=torch.float64)
+    memory.add(move, torch.stack([move[0], -move[0]]), wanted=torch.tensor([True, True]))
+    assert memory.count.tolist() == [1, 0]
+    direction, told = memory.direction(2 * move)
+    assert told.tolist() == [True, False]
+    assert torch.equal(direction[1], -2 * move[1])
+
+
+def rosenbrock(image: Tensor) -> Tensor:
+    x = image.flatten(1)
+    return (100 * (x[:, 1:] - x[:, :-1].square()).square() + (1 - x[:, :-1]).square()).sum(1)
+
+
+def test_every_picture_of_a_batch_goes_its_own_way():
+    starts = torch.rand(4, 3, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    batch = optimizer(starts, learning_rate=3.0)  # eager enough for pictures to be rejected at different steps
+    rejected = []
+
+    def function(images: Tensor) -> Tensor:
+        rejected.append(batch.rejected.tolist())
+        return rosenbrock(images)
+
+    together = trajectory(batch, function, 60)
+    assert any(len(set(each)) == 2 for each in rejected)
+    for index in range(len(starts)):
+        alone = trajectory(optimizer(starts[index : index + 1], learning_rate=3.0), rosenbrock, 60)
+        for one, many in zip(alone[:30], together[:30], strict=True):
+            torch.testing.assert_close(many[index : index + 1], one, rtol=1e-7, atol=1e-9)
+        assert rosenbrock(alone[-1]) < 0.5 * rosenbrock(alone[0])
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_leap_is_where_the_run_goes_on_if_its_loss_is_lower(better):
+    start = torch.full((1, 3, 2, 4), 0.5, dtype=torch.float64)
+    leap = torch.full_like(start, 0.35 if better else 0.9)
+    seen = trajectory(optimizer(start, leap=leap), quadratic, 12)
+    assert torch.equal(seen[0], start)
+    assert torch.equal(seen[1], leap)
+    origin = leap if better else start
+    step = seen[2] - origin
+    assert step.square().mean().sqrt().item() == pytest.approx(0.01)  # the first step along the gradient, from there
+    gradient = CURVATURES * (origin - 0.3)
+    torch.testing.assert_close(step / step.norm(), -gradient / gradient.norm())
+    assert quadratic(seen[-1]) < quadratic(origin)
+
+
+def test_a_state_is_taken_up_to_the_last_bit_and_is_as_small_as_its_pairs():
+    start = torch.rand(2, 3, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    made = optimizer(start, history=50)
+    trajectory(made, rosenbrock, 7)
+    state = made.state_dict()
+    assert state["pairs"]["moves"].shape[1] <= 6
+    state = {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
+    other = optimizer(made.variable.detach(), history=50)
+    other.load_state_dict(state)
+    for one, same in zip(trajectory(made, rosenbrock, 9), trajectory(other, rosenbrock, 9), strict=True):
+        assert torch.equal(one, same)
+
+
+CONTENT, STYLE = (torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(k)) ** (1 + 2 * k) for k in range(2))
+TINY = ("size=32", "model.weights=random", "model.normalized=false", "layers.content=[relu1_1]",
+        "layers.style=[relu1_1]", "optimizer.evaluations=4")  # fmt: skip
+
+
+def pictures(*overrides: str, styles: int = 1) -> list[Tensor]:
+    config = compose([*TINY, *overrides])
+    given = dict(zip(("starry_strokes", "mosaic"), (STYLE, STYLE.flip(1)), strict=True))
+    inputs = Inputs(CONTENT, {name: given[name] for name in list(given)[:styles]})
+    return [step.image for step in Synthesis(inputs, config)]
+
+
+def covariance(image: Tensor) -> Tensor:
+    return image[0].double().flatten(1).cov(correction=0)
+
+
+def test_a_warm_start_is_the_content_in_the_colours_of_the_style():
+    start, leap, *_ = pictures()
+    assert torch.equal(start, CONTENT)
+    torch.testing.assert_close(leap.mean((2, 3)), STYLE.mean((2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(covariance(leap), covariance(STYLE), rtol=1e-4, atol=1e-6)
+
+
+def test_several_styles_give_their_colours_together():
+    two = ("style.images=[starry_strokes,mosaic]", "style.weights=[3,1]", "style.profile=null")
+    leap = pictures(*two, styles=2)[1]
+    both = torch.cat([STYLE, STYLE, STYLE, STYLE.flip(1)], dim=3)
+    torch.testing.assert_close(leap.mean((2, 3)), both.mean((2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(covariance(leap), covariance(both), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "cold",
+    ["optimizer.warm_start=none", "init=noise", "init=gray", "optimizer=adam", "init=style"],
+)
+def test_without_a_warm_start_the_first_step_is_a_small_one(cold):
+    start, second, *_ = pictures(cold)
+    assert (second - start).square().mean().sqrt() < 0.03
+
+
+def test_a_warm_start_that_costs_more_than_it_gains_is_given_up():
+    start, leap, third, *_ = pictures("loss.content_weight=1e14")
+    assert (leap - start).square().mean().sqrt() > 0.05
+    assert (third - start).square().mean().sqrt() < 0.011
+
+
+def test_a_wrong_warm_start_is_refused():
+    with pytest.raises(ConfigError, match=r"optimizer.warm_start=colours: expected one of none, colors"):
+        compose(["optimizer.warm_start=colours"])
+
+
+def test_the_loop_waits_for_the_device_once_an_evaluation(monkeypatch):
+    """Every way from a tensor to a number of Python's; the optimiser itself needs none."""
+    waits = []
+    for name in ("item", "tolist", "__bool__", "__float__", "__int__"):
+        original = getattr(Tensor, name)
+        monkeypatch.setattr(Tensor, name, lambda self, _o=original, _n=name: (waits.append(_n), _o(self))[1])
+
+    def objective(image: Tensor) -> Losses:
+        total, zero = rosenbrock(image)[0], image.new_zeros(())
+        return Losses(total, total, zero, zero, {"content/f": total})
+
+    options = replace(compose([]).optimizer, tolerance=0.0, window=10**6)
+    optimisation = Optimisation(objective, torch.full((1, 3, 2, 4), 0.5), options, 20)
+    for _ in range(20):
+        waits.clear()
+        optimisation.step()
+        assert waits == ["tolist"]
