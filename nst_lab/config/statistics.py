@@ -9,13 +9,15 @@ class Traits:
 
     `guidable`: its means may be weighted by a guide T², so that it describes a part of a picture. `blendable`: its
     measurements of several styles may be averaged into one target (`style.blend=targets`). `random`: it depends on
-    draws, which `seed` and the layer's name determine. `obstacle` is why it allows neither of the first two.
+    draws, which `seed` and the layer's name determine. `obstacle` is why it allows neither of the first two. `workspace`
+    is the memory that it needs beside the activations, in floats for each of the largest layer; measured at 512 px.
     """
 
     guidable: bool = True
     blendable: bool = True
     random: bool = False
     obstacle: str = ""
+    workspace: float = 0.0
 
 
 _SORTED = "it sorts the activations, and positions that are sorted can be neither weighted nor averaged"
@@ -23,12 +25,12 @@ _BANDWIDTH = "its bandwidth is that of one whole style image"
 
 STATISTICS = {
     "gram": Traits(),
-    "moments": Traits(),
-    "bn": Traits(),
-    "w2": Traits(),
+    "moments": Traits(workspace=0.8),
+    "bn": Traits(workspace=0.8),
+    "w2": Traits(workspace=3),
     "mmd_poly": Traits(),
-    "mmd_gauss": Traits(guidable=False, blendable=False, random=True, obstacle=_BANDWIDTH),
-    "swd": Traits(guidable=False, blendable=False, random=True, obstacle=_SORTED),
-    "histogram": Traits(guidable=False, blendable=False, obstacle=_SORTED),
+    "mmd_gauss": Traits(guidable=False, blendable=False, random=True, obstacle=_BANDWIDTH, workspace=11),
+    "swd": Traits(guidable=False, blendable=False, random=True, obstacle=_SORTED, workspace=7),
+    "histogram": Traits(guidable=False, blendable=False, obstacle=_SORTED, workspace=2.5),
 }
 GRAM_BASED = ("gram", "histogram")  # those that contain a Gram matrix

@@ -128,11 +128,13 @@ def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence
 
 
 def _check_sizes(panel, plan) -> None:
-    """`check_sizes` in the words of the figure, which has a size of its own."""
+    """`check_sizes` and `check_memory` in the words of the figure, which has a size of its own."""
+    from nst_lab.running.footprint import check_memory
     from nst_lab.running.inputs import check_sizes
 
     try:
         check_sizes(panel.cell.config)
+        check_memory(panel.cell.config)
     except ConfigError as error:
         size, own = plan.quality.size, panel.cell.config.size
         of_figure = f"size={size}: " + (f"size_factor {own / size:g} of " if own != size else "")

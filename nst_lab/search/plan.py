@@ -29,6 +29,7 @@ from nst_lab.errors import ConfigError, nearest
 from nst_lab.images import catalog
 from nst_lab.metrics import PHOTOGRAPH_DISTANCES, PICTURE_DISTANCES, STYLE_DISTANCES
 from nst_lab.optimisation.synthesis import resolve_device
+from nst_lab.running.footprint import check_memory
 from nst_lab.running.inputs import check_sizes
 from nst_lab.search.fields import Fields
 from nst_lab.search.space import Choices, Range, read_dimension
@@ -189,6 +190,7 @@ def _probed(plan: Plan, where: str) -> Plan:
 def _check_probe(config: Config, plan: Plan, where: str, drawn: str) -> None:
     resolve_device(config.device)
     check_sizes(config)
+    check_memory(config)
     if not config.log.distances:
         raise ConfigError("log.distances=false: a search needs the distances of its runs")
     if config.force:

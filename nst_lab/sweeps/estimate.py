@@ -14,13 +14,11 @@ from nst_lab.network.vgg import VGG19
 from nst_lab.network.weights import load_weights
 from nst_lab.optimisation.scales import schedule, split_budget
 from nst_lab.optimisation.synthesis import resolve_device
+from nst_lab.running.footprint import memory_bytes
 from nst_lab.running.inputs import sizes_from_headers
 from nst_lab.sweeps.sweep import Planned, count_states, label, print_table, swept_keys
 
 PROBE_TAP, PROBE_SIZE = "relu4_1", 128  # large enough for the convolutions to dominate, small enough to take a moment
-PROCESS_BYTES = 936 * 2**20  # Python, torch, TensorBoard, the weights and their buffers; measured on Linux
-WORKSPACE = 1.67  # peak memory over the activations kept for the backward pass; measured at 256 and 512 px
-FLOAT_BYTES = 4
 
 
 def convolution_flops(taps: Sequence[str], height: int, width: int) -> float:
@@ -31,16 +29,6 @@ def convolution_flops(taps: Sequence[str], height: int, width: int) -> float:
             total += 2 * 9 * inputs * layer.channels * (height // layer.stride) * (width // layer.stride)
             inputs = layer.channels
     return 2 * total
-
-
-def memory_bytes(config: Config, height: int, width: int) -> int:
-    """Peak memory of a whole process at this size: activations, L-BFGS history, and what every process takes."""
-    kept = [layer for layer in layers_up_to(needed_taps(config)) if layer.kind != "relu"]  # ReLUs work in place
-    activations = sum(layer.channels * (height // layer.stride) * (width // layer.stride) for layer in kept)
-    pictures = 2 * config.optimizer.history if config.optimizer.name.startswith("lbfgs") else 4
-    if config.optimizer.name == "lbfgs" and config.optimizer.bounds == "project":
-        pictures *= 2  # the pairs once more, in the space of the free pixels
-    return round(PROCESS_BYTES + FLOAT_BYTES * (WORKSPACE * activations + pictures * 3 * height * width))
 
 
 def measured_speed(device: torch.device) -> float:

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import nst_lab
+from nst_lab.running.footprint import memory_bytes
 from nst_lab.running.inputs import sizes_from_headers
-from nst_lab.sweeps.estimate import memory_bytes
 
 
 def measure_startup(device: str, rounds: int) -> dict:
