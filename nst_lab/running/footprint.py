@@ -1,6 +1,7 @@
 """How much memory a run will take at its peak, and whether this machine has it."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ import torch
 from nst_lab.config.schema import Config
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.errors import ConfigError, ImageError
-from nst_lab.losses.objective import active_layers, layers_of_styles, needed_taps
+from nst_lab.losses.objective import layers_of_styles, needed_taps
 from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
 from nst_lab.optimisation.synthesis import resolve_device
 from nst_lab.running.inputs import sizes_from_headers
@@ -40,7 +41,8 @@ def memory_bytes(config: Config, height: int, width: int) -> int:
     beside = STATISTICS[config.loss.statistic].workspace * max(
         (values(LAYERS[name]) for own in layers_of_styles(config) for name in own), default=0
     )
-    filters = sum(9 * layer.channels * inputs for layer, inputs in zip(convolutions, _inputs(convolutions), strict=True))
+    channels = [3, *(layer.channels for layer in convolutions)]
+    filters = sum(9 * before * after for before, after in pairwise(channels))
     pictures = PICTURES
     if config.optimizer.name.startswith("lbfgs"):
         # With bounds the pairs once more, in the space of the free pixels.
@@ -48,10 +50,6 @@ def memory_bytes(config: Config, height: int, width: int) -> int:
     floats = tapped + 2 * widest + beside + 2 * filters + pictures * 3 * height * width
     process = 0 if resolve_device(config.device).type == "cuda" else PROCESS_BYTES
     return round(process + masks + FLOAT_BYTES * floats)
-
-
-def _inputs(convolutions: list[Layer]) -> list[int]:
-    return [3, *(layer.channels for layer in convolutions[:-1])][: len(convolutions)]
 
 
 def check_memory(config: Config) -> None:
