@@ -27,9 +27,9 @@ _BANDWIDTH = "its bandwidth is that of one whole style image"
 STATISTICS = {
     "gram": Traits(),
     "moments": Traits(workspace=0.8),
-    "bn": Traits(workspace=0.8),
+    "bn": Traits(workspace=2.5),
     "w2": Traits(workspace=3),
-    "mmd_poly": Traits(),
+    "mmd_poly": Traits(workspace=0.8),
     "mmd_gauss": Traits(guidable=False, blendable=False, random=True, obstacle=_BANDWIDTH, workspace=11),
     "swd": Traits(guidable=False, blendable=False, random=True, obstacle=_SORTED, workspace=7),
     "histogram": Traits(guidable=False, blendable=False, obstacle=_SORTED, workspace=2.5),

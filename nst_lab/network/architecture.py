@@ -19,6 +19,11 @@ class Layer:
     channels: int
     stride: int
 
+    @property
+    def block(self) -> str:
+        """Which of the five it belongs to, `1` to `5`."""
+        return self.name.removeprefix(self.kind)[0]
+
 
 def _walk_blocks() -> dict[str, Layer]:
     layers = {}

@@ -1,15 +1,19 @@
-"""VGG-19 forward and backward as one node of the autograd graph, which keeps the least that the gradient needs.
+"""VGG-19 forward and backward, one node of the autograd graph for each block, which keeps the least that it needs.
 
 The filters are frozen, so the gradient of a convolution needs no input: it is a convolution with the filters turned and
 transposed. A ReLU needs one byte a value, average pooling nothing. Left to autograd, every activation would live until
-the backward pass. Inside, tensors are channels-last, which the convolutions of CPUs and GPUs take as they are.
+the backward pass. What a block keeps goes when the gradient has passed it. Inside, tensors are channels-last, which the
+convolutions of CPUs and GPUs take as they are.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from nst_lab.network.architecture import Layer
 
 if TYPE_CHECKING:
     from nst_lab.network.vgg import VGG19
@@ -18,16 +22,20 @@ aten = torch.ops.aten
 UNPAD = {"replicate": aten.replication_pad2d_backward, "reflect": aten.reflection_pad2d_backward}
 
 
-class Passes(torch.autograd.Function):
-    """`apply(picture, network)`: the taps, in network order, of a picture (B, 3, H, W) less the network's mean."""
+class Block(torch.autograd.Function):
+    """`apply(x, network, layers)`: what consecutive layers of a network make of x (B, C, H, W), in network order.
+
+    The taps among them, and what the last layer gives.
+    """
 
     @staticmethod
-    def forward(context: Any, picture: Tensor, network: "VGG19") -> tuple[Tensor, ...]:
+    def forward(context: Any, x: Tensor, network: "VGG19", layers: Sequence[Layer]) -> tuple[Tensor, ...]:
         context.set_materialize_grads(False)
-        context.network, context.shapes, context.type = network, [], picture.dtype
-        kept, taps = [], []  # what the backward passes of ReLUs and poolings need, in order
-        x = picture.to(network.compute_type).contiguous(memory_format=torch.channels_last)
-        for layer in network.layers:
+        context.network, context.layers, context.type = network, layers, x.dtype
+        context.format = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        context.shapes, kept, out = [], [], []  # kept: what the backward passes of ReLUs and poolings need
+        x = x.to(network.compute_type).contiguous(memory_format=torch.channels_last)
+        for layer in layers:
             if layer.kind == "conv":
                 x = _convolve(x, *network.filters(layer.name))
             elif layer.kind == "relu":
@@ -38,18 +46,19 @@ class Passes(torch.autograd.Function):
                 context.shapes.append(x.shape)
                 x, places = _pool(x, network.pooling)
                 kept.append(places)
-            if layer.name in network.taps:
-                taps.append(x.to(picture.dtype))
+            if layer.name in network.taps or layer is layers[-1]:
+                out.append(x)
         context.save_for_backward(*kept)
-        return tuple(taps)
+        return tuple(out)
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None]:
-        network, kept, shapes, left = context.network, list(context.saved_tensors), context.shapes[:], list(gradients)
+    def backward(context: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
+        network, layers, shapes = context.network, context.layers, context.shapes[:]
+        kept, left = list(context.saved_tensors), list(gradients)
         x: Tensor | None = None  # the gradient so far
-        for layer in reversed(network.layers):
-            if layer.name in network.taps:
-                x = _joined(x, left.pop(), network.compute_type)
+        for layer in reversed(layers):
+            if layer.name in network.taps or layer is layers[-1]:
+                x = _joined(x, left.pop())
             needed = kept.pop() if layer.kind != "conv" else None
             shape = shapes.pop() if layer.kind == "pool" else None
             if x is None:
@@ -60,7 +69,7 @@ class Passes(torch.autograd.Function):
                 x = x.masked_fill_(needed, 0)
             else:
                 x = _pool_back(x, needed, shape)
-        return (None if x is None else x.to(context.type, memory_format=torch.contiguous_format)), None
+        return (None if x is None else x.to(context.type, memory_format=context.format)), None, None
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: str) -> Tensor:
@@ -92,10 +101,8 @@ def _pool_back(gradient: Tensor, places: Tensor | None, shape: torch.Size) -> Te
     return F.pad(spread, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else spread
 
 
-def _joined(gradient: Tensor | None, tapped: Tensor | None, compute_type: torch.dtype) -> Tensor | None:
-    """The gradient of the layers above and that of a tap, in memory of its own."""
-    if tapped is None:
+def _joined(gradient: Tensor | None, given: Tensor | None) -> Tensor | None:
+    """The gradient of the layers above and that of what was given out, in memory of its own."""
+    if given is None:
         return gradient
-    if gradient is None:
-        return tapped.to(compute_type, memory_format=torch.channels_last, copy=True)
-    return gradient.add_(tapped)
+    return given.clone(memory_format=torch.channels_last) if gradient is None else gradient.add_(given)

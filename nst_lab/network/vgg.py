@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
 from nst_lab.config.schema import Model
 from nst_lab.network.architecture import layers_up_to
-from nst_lab.network.passes import Passes
+from nst_lab.network.passes import Block
 from nst_lab.network.weights import Kernel, Weights
 
 
@@ -60,8 +61,13 @@ class VGG19(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Activations by tap name, (B, C, H, W) each, of an RGB `image` (B, 3, H, W) in [0, 1]."""
-        names = [layer.name for layer in self.layers if layer.name in self.taps]
-        return dict(zip(names, Passes.apply(image - self.mean, self), strict=True))
+        x, activations = image - self.mean, {}
+        for _, block in groupby(self.layers, key=lambda layer: layer.block):
+            layers = list(block)
+            *_, x = given = Block.apply(x, self, layers)
+            names = [layer.name for layer in layers if layer.name in self.taps or layer is layers[-1]]
+            activations |= dict(zip(names, given, strict=True))
+        return {name: each.to(image.dtype) for name, each in activations.items() if name in self.taps}
 
     def filters(self, name: str) -> tuple[Tensor, Tensor, str]:
         """Weight (out, in, 3, 3), bias and padding of a convolution."""

@@ -14,7 +14,7 @@ from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
 from nst_lab.optimisation.synthesis import resolve_device
 from nst_lab.running.inputs import sizes_from_headers
 
-PROCESS_BYTES = 760 * 2**20  # Python, torch, TensorBoard, and what an allocator keeps; measured on Linux
+PROCESS_BYTES = 730 * 2**20  # Python, torch, TensorBoard, and what an allocator keeps; measured on Linux
 FLOAT_BYTES = 4
 # Pictures that an optimiser holds beside the pairs of L-BFGS: the variable, its gradient, what was accepted, …
 PICTURES = 12
@@ -23,8 +23,8 @@ PICTURES = 12
 def memory_bytes(config: Config, height: int, width: int) -> int:
     """Peak memory of a whole process at this size; on CUDA that of the device, without Python and torch.
 
-    The peak is in the backward pass at the widest layer: the gradients of all taps, a byte for every value that a ReLU
-    gave, the gradient before and after the convolution; and what the statistic needs beside.
+    The peak is where the gradients of all taps are there, with the widest layer itself, and a byte for every value that
+    a ReLU gave; and what the statistic needs beside.
     """
 
     def values(layer: Layer) -> int:
@@ -47,7 +47,7 @@ def memory_bytes(config: Config, height: int, width: int) -> int:
     if config.optimizer.name.startswith("lbfgs"):
         # With bounds the pairs once more, in the space of the free pixels.
         pictures += 2 * config.optimizer.history * (2 if config.optimizer.bounds == "project" else 1)
-    floats = tapped + 2 * widest + beside + 2 * filters + pictures * 3 * height * width
+    floats = tapped + widest + beside + 2 * filters + pictures * 3 * height * width
     process = 0 if resolve_device(config.device).type == "cuda" else PROCESS_BYTES
     return round(process + masks + FLOAT_BYTES * floats)
 
