@@ -15,7 +15,7 @@ from PIL import Image
 
 from nst_lab.images import catalog
 
-FEW, MANY = 2, 12  # evaluations of the two runs
+FEW, MANY = 2, 22  # evaluations of the two runs
 CONTENT, STYLE = "chelsea", "starry_strokes"
 
 
@@ -65,9 +65,9 @@ def run(command: list[str], folder: Path) -> tuple[float, str]:
 def own_command(peer: str, size: int, device: str, evaluations: int, folder: Path) -> list[str]:
     """nst_lab doing what the peer does: its convention, its optimiser, its history."""
     return [
-        sys.executable, "-m", "nst_lab", f"experiment=peers/{peer}", f"content.image={CONTENT}.png", "force=true",
-        f"style.images=[{STYLE}.png]", f"size={size}", "size_rule=exact", f"device={device}", "log.distances=false",
-        f"optimizer.evaluations={evaluations}", f'out_dir="{folder}/runs"',
+        sys.executable, "-m", "nst_lab", f"experiment=peers/{peer}", "force=true", f'out_dir="{folder}/runs"',
+        f"content.image={CONTENT}.png", f"style.images=[{STYLE}.png]", f"size={size}", "size_rule=exact",
+        f"device={device}", f"optimizer.evaluations={evaluations}", "log.images=0", "log.distances=false",
     ]  # fmt: skip
 
 
@@ -85,4 +85,3 @@ def peer_command(peer: str, python: str, size: int, device: str, evaluations: in
     }  # fmt: skip
     arguments = [text for key, value in options.items() for text in (f"-{key}", str(value))]
     return [python, "-c", "from neural_style.neural_style import main; main()", "-disable_check", *arguments, *more]
-

@@ -51,8 +51,10 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[dict[str, Any]], Sequence[str]]
     "peers": (
         ("peer", "size", "its evaluation", "ours at its convention", "ours over its", "its start", "our start"),
         lambda row: (
-            row["peer"], f"{row['size']} px", _seconds(row["theirs"]["evaluation"]),
-            _seconds(row["ours"]["evaluation"]), f"{row['evaluation_over_peer']:.2f}", _seconds(row["theirs"]["start"]), _seconds(row["ours"]["start"]),
+            row["peer"], f"{row['size']} px",
+            _seconds(row["theirs"]["evaluation"]), _seconds(row["ours"]["evaluation"]),
+            f"{row['evaluation_over_peer']:.2f}",
+            _seconds(row["theirs"]["start"]), _seconds(row["ours"]["start"]),
         ),
     ),
     "quality": (
