@@ -1,7 +1,7 @@
 """What nst_lab costs on this machine, side by side with a plain network, a plain recipe and other implementations.
 
     python scripts/benchmark.py                             # evaluations, statistics, start, memory: minutes
-    python scripts/benchmark.py quality --sizes 256         # time to the objective of the plain recipe: half an hour
+    python scripts/benchmark.py quality --sizes 256         # time to the objective of the plain recipe: an hour
     python scripts/benchmark.py peers --neural-style PYTHON # the same work by others: minutes
     python scripts/benchmark.py ablation --calls 3          # a sweep of 20 cells against 20 calls of pastiche
     python scripts/benchmark.py --sizes 512 --device cuda --out benchmark

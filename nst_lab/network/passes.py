@@ -22,17 +22,20 @@ aten = torch.ops.aten
 UNPAD = {"replicate": aten.replication_pad2d_backward, "reflect": aten.reflection_pad2d_backward}
 
 
-class Block(torch.autograd.Function):
-    """`apply(x, network, layers)`: what consecutive layers of a network make of x (B, C, H, W), in network order.
+def given_out(layers: Sequence[Layer], taps: frozenset[str]) -> list[str]:
+    """The names of what a block gives, in network order: the taps among its layers, and the last of them."""
+    return [layer.name for layer in layers if layer.name in taps or layer is layers[-1]]
 
-    The taps among them, and what the last layer gives.
-    """
+
+class Block(torch.autograd.Function):
+    """`apply(x, network, layers)`: what consecutive layers of a network make of x (B, C, H, W): those `given_out`."""
 
     @staticmethod
     def forward(context: Any, x: Tensor, network: "VGG19", layers: Sequence[Layer]) -> tuple[Tensor, ...]:
         context.set_materialize_grads(False)
         context.network, context.layers, context.type = network, layers, x.dtype
         context.format = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        context.given = given_out(layers, network.taps)
         context.shapes, kept, out = [], [], []  # kept: what the backward passes of ReLUs and poolings need
         x = x.to(network.compute_type).contiguous(memory_format=torch.channels_last)
         for layer in layers:
@@ -46,18 +49,18 @@ class Block(torch.autograd.Function):
                 context.shapes.append(x.shape)
                 x, places = _pool(x, network.pooling)
                 kept.append(places)
-            if layer.name in network.taps or layer is layers[-1]:
+            if layer.name in context.given:
                 out.append(x)
         context.save_for_backward(*kept)
         return tuple(out)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
-        network, layers, shapes = context.network, context.layers, context.shapes[:]
+        network, shapes = context.network, context.shapes[:]
         kept, left = list(context.saved_tensors), list(gradients)
         x: Tensor | None = None  # the gradient so far
-        for layer in reversed(layers):
-            if layer.name in network.taps or layer is layers[-1]:
+        for layer in reversed(context.layers):
+            if layer.name in context.given:
                 x = _joined(x, left.pop())
             needed = kept.pop() if layer.kind != "conv" else None
             shape = shapes.pop() if layer.kind == "pool" else None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nst_lab.config.schema import Model
 from nst_lab.network.architecture import layers_up_to
-from nst_lab.network.passes import Block
+from nst_lab.network.passes import Block, given_out
 from nst_lab.network.weights import Kernel, Weights
 
 
@@ -65,8 +65,7 @@ class VGG19(nn.Module):
         for _, block in groupby(self.layers, key=lambda layer: layer.block):
             layers = list(block)
             *_, x = given = Block.apply(x, self, layers)
-            names = [layer.name for layer in layers if layer.name in self.taps or layer is layers[-1]]
-            activations |= dict(zip(names, given, strict=True))
+            activations |= dict(zip(given_out(layers, self.taps), given, strict=True))
         return {name: each.to(image.dtype) for name, each in activations.items() if name in self.taps}
 
     def filters(self, name: str) -> tuple[Tensor, Tensor, str]:

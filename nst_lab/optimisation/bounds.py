@@ -58,9 +58,9 @@ class BoundedLBFGS(LBFGS):
 
     At an accepted picture, the values at a bound whose gradient points outwards are held. The direction is that of the
     pairs restricted to the space of the others, and those whose curvature there is not positive are left out; so it is
-    one of descent. The step is projected, P(x + t d), the sufficient decrease is that which
-    the gradient promises for the move really made, and the pairs are of that move. Where a projected move, or a shorter
-    one, would not go down, the step follows the free gradient instead, whose projection always does.
+    one of descent. The step is projected, P(x + t d), the sufficient decrease is that which the gradient promises for
+    the move really made, and the pairs are of that move. Where a projected move, or a shorter one, would not go down,
+    the step follows the free gradient instead, whose projection always does.
 
     Args:
         box: in the units of the variable.
@@ -79,17 +79,17 @@ class BoundedLBFGS(LBFGS):
         """The change of the loss that the gradient promises for the move really made."""
         return dot(self.gradient, self.variable.detach().flatten(1) - self.position)
 
-    def _aim(self, gradient: Tensor) -> None:
+    def _aim(self) -> None:
         position = self.position.view_as(self.variable)
-        self.held = self.box.held(position, gradient.view_as(position)).flatten(1)
-        super()._aim(gradient.masked_fill(self.held, 0), self.held)
+        self.held = self.box.held(position, self.gradient.view_as(position)).flatten(1)
+        super()._aim()
 
     def _place(self) -> None:
         self._project()
         # Another step where this one does not go down.
         up = self.modelled & ~(self._promised() < 0)
         self.pairs.clear(up)
-        free = self.gradient.masked_fill(self.held, 0)
+        free = self._free_gradient()
         self._set_move(free, -free, modelled=self.modelled & ~up, chosen=up)
         self.fraction = torch.where(up, 1.0, self.fraction)
         self._project()

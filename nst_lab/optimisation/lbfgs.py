@@ -55,11 +55,13 @@ class LBFGS:
         self.pairs = Pairs(variable, history)
         vectors, numbers = torch.zeros_like(variable).flatten(1), variable.new_zeros(variable.shape[0])
         flags = torch.zeros_like(numbers, dtype=torch.bool)
-        self.started = flags  # which pictures have an accepted one, (B,) as all that follow but for vectors (B, N)
-        self.position, self.loss, self.gradient = vectors, numbers, vectors  # of the accepted ones
+        self.started = False  # whether the start was evaluated; it is accepted whatever its losses
+        # Of the accepted pictures, vectors (B, N) and (B,).
+        self.position, self.loss, self.gradient = vectors, numbers, vectors
         self.move, self.fraction = vectors, numbers  # the present pictures are this fraction of the move away from them
         self.slope, self.modelled = numbers, flags  # of that move, and whether it is one of the pairs
         self.leap, self.leaping = leap, flags  # and whether that move is the leap
+        self.held: Tensor | None = None  # values of the accepted pictures that must not move
         self.rejected = flags  # which of the pictures evaluated last were
 
     @torch.no_grad()
@@ -68,14 +70,18 @@ class LBFGS:
         with torch.enable_grad():
             losses = closure().detach()
         loss, gradient = losses.reshape(-1), self.variable.grad.flatten(1)
-        self.rejected = self.started & ~self._decreased(loss)
-        self.fraction = torch.where(self.rejected & ~self.leaping, self._shortened(loss), 1.0)
-        first = ~self.started
+        if self.started:
+            self.rejected = ~self._decreased(loss)
+            self.fraction = torch.where(self.rejected & ~self.leaping, self._shortened(loss), 1.0)
+            self._learn(gradient)
+        else:
+            self.fraction = torch.ones_like(loss)
         self._accept(loss, gradient)
-        self._aim(self.gradient)
-        self.leaping = torch.zeros_like(first)
-        if self.leap is not None:
-            self._leap(first)
+        self._aim()
+        self.leaping = torch.zeros_like(self.rejected)
+        if not self.started and self.leap is not None:
+            self._leap()
+        self.started = True
         self._place()
         return losses
 
@@ -86,7 +92,8 @@ class LBFGS:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         for name in self.STATE:
-            setattr(self, name, state[name].to(self.variable.device))
+            value = state[name]
+            setattr(self, name, value.to(self.variable.device) if isinstance(value, Tensor) else value)
         self.pairs.load_state_dict(state["pairs"])
 
     def _decreased(self, loss: Tensor) -> Tensor:
@@ -99,30 +106,36 @@ class LBFGS:
         best = torch.where(usable, -self.slope * self.fraction.square() / (2 * rise), 0.0)
         return best.clamp(0.1 * self.fraction, 0.5 * self.fraction)
 
-    def _accept(self, loss: Tensor, gradient: Tensor) -> None:
-        """Remember the pictures that were not rejected, and what their move taught."""
-        accepted, position = ~self.rejected, self.variable.detach().flatten(1)
-        taught = accepted & self.started & ~self.leaping
-        self.pairs.add(position - self.position, gradient - self.gradient, wanted=taught)
+    def _learn(self, gradient: Tensor) -> None:
+        """What the move of the pictures that were not rejected taught."""
+        move, change = self.variable.detach().flatten(1) - self.position, gradient - self.gradient
+        self.pairs.add(move, change, wanted=~(self.rejected | self.leaping))
         # After the next step of those that had to turn back this far, follow the gradient.
         self.pairs.clear(self.rejected & (self.fraction < SHORTEST_FRACTION))
+
+    def _accept(self, loss: Tensor, gradient: Tensor) -> None:
+        """Remember the pictures that were not rejected."""
+        accepted, position = ~self.rejected, self.variable.detach().flatten(1)
         self.loss = torch.where(accepted, loss, self.loss)
         self.position = torch.where(accepted[:, None], position, self.position)
         self.gradient = torch.where(accepted[:, None], gradient, self.gradient)
-        self.started = self.started | accepted
 
-    def _aim(self, gradient: Tensor, held: Tensor | None = None) -> None:
+    def _free_gradient(self) -> Tensor:
+        return self.gradient if self.held is None else self.gradient.masked_fill(self.held, 0)
+
+    def _aim(self) -> None:
         """The next move of the accepted pictures: by the pairs, or down the gradient where these do not go down."""
-        direction, modelled = self.pairs.direction(gradient, held)
+        gradient = self._free_gradient()
+        direction, modelled = self.pairs.direction(gradient, self.held)
         modelled &= dot(gradient, direction) < 0
         self.pairs.clear(~(modelled | self.rejected))
         direction = torch.where(modelled[:, None], direction, -gradient)
         self._set_move(gradient, direction, modelled, chosen=~self.rejected | self.leaping)
 
-    def _leap(self, first: Tensor) -> None:
+    def _leap(self) -> None:
         """Go from the first pictures to the other ones, whatever the gradient says, as long as the loss falls."""
-        move = self.leap.flatten(1) - self.position
-        self.leaping = first & (move != 0).any(dim=1)
+        move, self.leap = self.leap.flatten(1) - self.position, None
+        self.leaping = (move != 0).any(dim=1)
         self.move = torch.where(self.leaping[:, None], move, self.move)
         self.slope = torch.where(self.leaping, 0.0, self.slope)
         self.modelled = self.modelled & ~self.leaping

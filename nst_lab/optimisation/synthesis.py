@@ -114,7 +114,7 @@ class Synthesis:
     def __init__(self, inputs: Inputs, config: Config, network: VGG19 | None = None, *, memory: Memory | None = None):
         self.config, self.memory = config, memory
         self.device = resolve_device(config.device)
-        self.network = (network or _own_network(config)).to(self.device).requires_grad_(False)
+        self.network = (network or own_network(config)).to(self.device).requires_grad_(False)
         self.colors = ColorControl(config.color, inputs.content, config.resampling)
         self.inputs = _recolored(self._mixed(inputs) if inputs.fine else inputs, self.colors)
         self.scales = schedule(config)
@@ -221,7 +221,8 @@ def _naming_fine(inputs: Inputs, config: Config) -> Config:
     return replace(config, style=replace(config.style, fine=fine))
 
 
-def _own_network(config: Config) -> VGG19:
+def own_network(config: Config) -> VGG19:
+    """The network of a configuration, shared with nobody."""
     model = config.model
     weights = prepare_weights(model.weights, model.seed, model.normalized, model.means)
     return build_network(model, weights, needed_taps(config), config.precision)

@@ -14,13 +14,12 @@ from torch import Tensor
 import nst_lab
 from nst_lab.config.schema import Config
 from nst_lab.config.statistics import STATISTICS
-from nst_lab.losses.objective import Objective, needed_taps
-from nst_lab.network.vgg import VGG19, build_network
-from nst_lab.network.weights import prepare_weights
+from nst_lab.losses.objective import Objective
+from nst_lab.network.vgg import VGG19
 from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Optimisation
 from nst_lab.optimisation.scales import at_scale
-from nst_lab.optimisation.synthesis import Synthesis
+from nst_lab.optimisation.synthesis import Synthesis, own_network
 from nst_lab.running.recorder import Recorder
 from nst_lab.running.runner import load_inputs
 
@@ -28,13 +27,7 @@ from nst_lab.running.runner import load_inputs
 def prepare(size: int, device_name: str, device: torch.device) -> tuple[Config, Inputs, VGG19]:
     """The shipped pair at one size, and the network."""
     config = nst_lab.compose([f"size={size}", "size_rule=exact", f"device={device_name}", "optimizer.evaluations=999"])
-    return config, load_inputs(config), build(config).to(device)
-
-
-def build(config: Config) -> VGG19:
-    """The network of a configuration."""
-    weights = prepare_weights(config.model.weights, config.model.seed, config.model.normalized, config.model.means)
-    return build_network(config.model, weights, needed_taps(config), config.precision).requires_grad_(False)
+    return config, load_inputs(config), own_network(config).to(device).requires_grad_(False)
 
 
 def measure(size: int, device_name: str, device: torch.device, rounds: int) -> dict:

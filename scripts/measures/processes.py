@@ -32,9 +32,9 @@ def measure_memory(size: int, device: str) -> dict:
     """Peak memory of a run long enough to fill the history of L-BFGS, and what the dry run says of it."""
     evaluations = nst_lab.compose().optimizer.history + 3
     overrides = [f"size={size}", "size_rule=exact", f"device={device}", f"optimizer.evaluations={evaluations}"]
-    config = nst_lab.compose([*overrides, "scales=null"])
+    config = nst_lab.compose(overrides)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(command([*overrides, "scales=null"], folder), check=True, capture_output=True)
+        subprocess.run(command(overrides, folder), check=True, capture_output=True)
         [manifest] = Path(folder).glob("*/*/manifest.json")
         peak = json.loads(manifest.read_text())["peak_memory_bytes"]
     expected = memory_bytes(config, *sizes_from_headers(config)[0])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import nst_lab
-from measures.evaluation import build, synchronize
-from nst_lab.optimisation.synthesis import Synthesis
+from measures.evaluation import synchronize
+from nst_lab.optimisation.synthesis import Synthesis, own_network
 from nst_lab.running.runner import load_inputs
 
 PAIRS = (("chelsea", "starry_strokes"), ("coffee", "woodcut_waves"), ("astronaut", "composition_shapes"))
@@ -56,7 +56,7 @@ class Run:
 
 def _run(overrides: list[str], device: torch.device, target: float = -math.inf) -> Run:
     config = nst_lab.compose(overrides)
-    network, inputs = build(config).to(device), load_inputs(config)
+    network, inputs = own_network(config).to(device), load_inputs(config)
     synchronize(device)
     started, best = time.perf_counter(), math.inf
     synthesis = Synthesis(inputs, config, network)
