@@ -97,16 +97,12 @@ def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
 
 
 def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) -> int:
-    from nst_lab.optimisation.synthesis import resolve_device
-    from nst_lab.running.footprint import check_memory
-    from nst_lab.running.inputs import check_sizes
+    from nst_lab.running.footprint import check_fits
     from nst_lab.sweeps.launching import launch
     from nst_lab.sweeps.summary import announce
 
     for cell in cells:
-        resolve_device(cell.config.device)
-        check_sizes(cell.config)
-        check_memory(cell.config)
+        check_fits(cell.config)
     watch = Watch(min(cell.config.runner.takeover_seconds for cell in cells))
     planned = sweep.plan(cells, watch)
     if cells[0].config.dry_run:

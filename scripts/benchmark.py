@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py                             # evaluations, statistics, start, memory: minutes
     python scripts/benchmark.py quality --sizes 256         # time to the objective of the plain recipe: an hour
+    python scripts/benchmark.py quality --precisions fp32 bf16  # the same by both
     python scripts/benchmark.py peers --neural-style PYTHON # the same work by others: minutes
     python scripts/benchmark.py ablation --calls 3          # a sweep of 20 cells against 20 calls of pastiche
     python scripts/benchmark.py --sizes 512 --device cuda --out benchmark
@@ -24,6 +25,7 @@ from nst_lab.optimisation.synthesis import resolve_device
 
 PARTS = ("evaluation", "statistics", "startup", "memory", "peers", "quality", "ablation")
 SHORT = PARTS[:4]
+PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 def main() -> None:
@@ -50,6 +52,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="timed evaluations of each contender")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of pictures for quality, 1 to 3")
     parser.add_argument("--starts", nargs="+", choices=list(quality.STARTS), default=list(quality.STARTS))
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["fp32"], help="of ours in quality")
     parser.add_argument("--evaluations", type=int, default=300, help="of the plain recipe, and of each peer's cell")
     parser.add_argument("--cells", type=int, default=20, help="of the ablation")
     parser.add_argument("--calls", type=int, help="cells that the peer is really called for; all by default")
@@ -78,7 +81,7 @@ def measure(part: str, options: argparse.Namespace, device: torch.device) -> dic
             calls = options.calls or options.cells
             return {part: ablation.measure_ablation(options.cells, calls, options.evaluations, options.device, folder)}
     pictures = options.out.with_suffix("") if options.out else None
-    settings = (options.starts, options.pairs, options.evaluations, device, pictures)
+    settings = (options.starts, options.precisions, options.pairs, options.evaluations, device, pictures)
     return {part: [row for size in sizes for row in quality.measure_quality(size, *settings)]}
 
 

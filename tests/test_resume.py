@@ -108,7 +108,14 @@ def board(folder: Path, tag: str) -> list[int]:
     return [event.step for event in events for value in event.summary.value if value.tag == tag]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_goes_on_where_it_was_and_ends_in_the_same_bytes(here, number, monkeypatch):
     budget = "optimizer.evaluations=300"
     whole, cut = here / "whole", here / "cut"

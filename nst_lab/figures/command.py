@@ -114,7 +114,7 @@ def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence
     for panel in plan.panels:
         if panel.planned:
             resolve_device(panel.cell.config.device)
-            _check_sizes(panel, plan)
+            _check_fits(panel, plan)
     if request.dry_run:
         from nst_lab.sweeps.estimate import print_estimate
 
@@ -127,14 +127,12 @@ def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence
     return max(status, _lay_out(plan))
 
 
-def _check_sizes(panel, plan) -> None:
-    """`check_sizes` and `check_memory` in the words of the figure, which has a size of its own."""
-    from nst_lab.running.footprint import check_memory
-    from nst_lab.running.inputs import check_sizes
+def _check_fits(panel, plan) -> None:
+    """`check_fits` in the words of the figure, which has a size of its own."""
+    from nst_lab.running.footprint import check_fits
 
     try:
-        check_sizes(panel.cell.config)
-        check_memory(panel.cell.config)
+        check_fits(panel.cell.config)
     except ConfigError as error:
         size, own = plan.quality.size, panel.cell.config.size
         of_figure = f"size={size}: " + (f"size_factor {own / size:g} of " if own != size else "")

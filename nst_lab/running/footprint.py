@@ -12,7 +12,7 @@ from nst_lab.errors import ConfigError, ImageError
 from nst_lab.losses.objective import layers_of_styles, needed_taps
 from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
 from nst_lab.optimisation.synthesis import resolve_device
-from nst_lab.running.inputs import sizes_from_headers
+from nst_lab.running.inputs import check_sizes, sizes_from_headers
 
 PROCESS_BYTES = 730 * 2**20  # Python, torch, TensorBoard, and what an allocator keeps; measured on Linux
 FLOAT_BYTES = 4
@@ -52,17 +52,20 @@ def memory_bytes(config: Config, height: int, width: int) -> int:
     return round(process + masks + FLOAT_BYTES * floats)
 
 
-def check_memory(config: Config) -> None:
-    """Refuse before any work what cannot fit; pictures that cannot be read will fail and say so.
+def check_fits(config: Config) -> None:
+    """Refuse before any work what this machine cannot run; pictures that cannot be read will fail and say so.
 
     Raises:
-        ConfigError: the peak is more than the machine, or the device, has in all.
+        ConfigError: the device is not there, a picture is too small (as `check_sizes`), or the peak is more than the
+            machine, or the device, has in all.
     """
+    device = resolve_device(config.device)
+    check_sizes(config)
     try:
         height, width = sizes_from_headers(config)[0]
     except ImageError:
         return
-    needed, there = memory_bytes(config, height, width), total_memory(resolve_device(config.device))
+    needed, there = memory_bytes(config, height, width), total_memory(device)
     if there is not None and needed > there:
         raise ConfigError(
             f"size={config.size}: {width}x{height} pixels need about {needed / 2**30:.1f} GiB of memory, and there are "

@@ -28,9 +28,7 @@ from nst_lab.config.schema import Config, used_styles
 from nst_lab.errors import ConfigError, nearest
 from nst_lab.images import catalog
 from nst_lab.metrics import PHOTOGRAPH_DISTANCES, PICTURE_DISTANCES, STYLE_DISTANCES
-from nst_lab.optimisation.synthesis import resolve_device
-from nst_lab.running.footprint import check_memory
-from nst_lab.running.inputs import check_sizes
+from nst_lab.running.footprint import check_fits
 from nst_lab.search.fields import Fields
 from nst_lab.search.space import Choices, Range, read_dimension
 from nst_lab.sweeps.sweep import OWN_PICTURE
@@ -188,9 +186,7 @@ def _probed(plan: Plan, where: str) -> Plan:
 
 
 def _check_probe(config: Config, plan: Plan, where: str, drawn: str) -> None:
-    resolve_device(config.device)
-    check_sizes(config)
-    check_memory(config)
+    check_fits(config)
     if not config.log.distances:
         raise ConfigError("log.distances=false: a search needs the distances of its runs")
     if config.force:

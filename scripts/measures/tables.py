@@ -58,11 +58,12 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[dict[str, Any]], Sequence[str]]
         ),
     ),
     "quality": (
-        ("pair", "size", "start", "objective", "plain recipe", "ours", "times faster"),
+        ("pair", "size", "start", "objective", "plain recipe", "ours", "in", "it reached", "times faster"),
         lambda row: (
             row["pair"], f"{row['size']} px", row["start"], f"{row['objective']:.4g}",
             f"{_seconds(row['plain_seconds'])}, {row['plain_evaluations']} evaluations",
-            f"{_seconds(row['seconds'])}, {row['evaluations']} evaluations", _times(row["times_faster"]),
+            f"{_seconds(row['seconds'])}, {row['evaluations']} evaluations",
+            row["precision"], f"{row['best']:.4g}", _times(row["times_faster"]),
         ),
     ),
     "ablation": (

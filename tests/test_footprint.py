@@ -1,0 +1,70 @@
+"""The memory that a run is said to need, and the refusal of what no machine has."""
+
+import re
+
+import pytest
+import torch
+from conftest import TINY
+from hypothesis import given
+from hypothesis import strategies as st
+from searches import SEARCH, write
+
+import nst_lab
+from nst_lab.app import command
+from nst_lab.figures.command import command as figure
+from nst_lab.running.footprint import memory_bytes, total_memory
+from nst_lab.search.command import command as search
+
+HUGE = 200_000  # pixels of a side: tens of TiB
+
+
+PAIRS = {
+    (bounds, pairs): nst_lab.compose([f"optimizer.history={pairs}", f"optimizer.bounds={bounds}", "device=cpu"])
+    for bounds in ("none", "project")
+    for pairs in (7, 8)
+}
+
+
+@given(st.integers(16, 2000), st.integers(16, 2000))
+def test_a_pair_of_l_bfgs_takes_two_pictures_and_with_bounds_four(height, width):
+    picture = 4 * 3 * height * width
+    for bounds, pictures in (("none", 2), ("project", 4)):
+        fewer, more = (memory_bytes(PAIRS[bounds, pairs], height, width) for pairs in (7, 8))
+        assert more - fewer == pictures * picture
+
+
+def test_adam_keeps_no_pairs_and_max_pooling_where_the_greatest_were():
+    sizes = {}
+    for override in ("optimizer=lbfgs", "optimizer=adam", "model.pooling=max"):
+        sizes[override] = memory_bytes(nst_lab.compose([override]), 256, 256)
+    assert sizes["optimizer=lbfgs"] - sizes["optimizer=adam"] == 20 * 2 * 4 * 3 * 256 * 256
+    places = sum(channels * (256 // stride) ** 2 for channels, stride in ((64, 2), (128, 4), (256, 8), (512, 16)))
+    assert sizes["model.pooling=max"] - sizes["optimizer=lbfgs"] == 8 * places
+
+
+def test_there_is_some_memory():
+    assert 2**28 < total_memory(torch.device("cpu")) < 2**48
+
+
+@pytest.mark.parametrize("more", [[], ["dry_run=true"], ["-m", "seed=0,1"]])
+def test_a_run_that_cannot_fit_is_refused_with_its_peak_before_any_work(more, here, capsys):
+    assert command([*more, *TINY, f"size={HUGE}"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        rf"nst-lab: size={HUGE}: {HUGE}x\d+ pixels need about \d{{5}}\.\d GiB of memory, and there are \d+\.\d GiB; "
+        r"choose a smaller size or optimizer.history",
+        line,
+    )
+    assert not (here / "outputs").exists()
+
+
+def test_so_is_a_figure_and_a_search(here, capsys):
+    assert figure(["figure=gatys2016_fig4", "images=built_in", f"size={HUGE}"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"nst-figure: figure=gatys2016_fig4: size={HUGE}: ")
+    assert "GiB of memory" in line
+    write(SEARCH)
+    assert search(["mine.yaml", f"size={HUGE}"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "GiB of memory" in line
+    assert not (here / "outputs").exists()
