@@ -183,7 +183,7 @@ def test_a_region_that_vanishes_is_told_before_any_work(here, capsys):
 
 def test_layers_of_styles_are_needed_taps_and_count_in_sizes_and_estimate():
     base, deep = tiny(TWO), tiny(TWO, "style.layers=[[relu1_1],[relu4_1]]")
-    assert needed_taps(deep) == ["relu2_1", "relu1_1", "relu4_1"]
+    assert needed_taps(deep) == ["relu2_1", "conv2_1", "relu1_1", "relu4_1"]
     assert estimate.seconds(deep, 1e9) > 2 * estimate.seconds(base, 1e9)
     with pytest.raises(ConfigError, match=r"relu5_1 needs at least 16"):
         check_sizes(tiny(TWO, "style.layers=[[relu1_1],[relu5_1]]", "style.sizes=[null,15]"))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nst_lab.losses.terms import gram_matrix, squared_error, total_variation
+from nst_lab.losses.terms import gram_matrix, revival, squared_error, total_variation
 
 DIVISORS = ("positions", "channels_positions", "none")
 seeds = st.integers(0, 2**31)
@@ -210,3 +210,21 @@ def test_the_squared_gradient_form_takes_pairs_where_both_neighbours_exist() -> 
     right, lower = image[..., :-1, 1:] - block, image[..., 1:, :-1] - block
     expected = (right.square() + lower.square()).sum().item() / 2
     assert total_variation(image, "squared_gradient", "sum").item() == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(sides, sides, seeds, st.sampled_from(["mean", "sum"]))
+def test_revival_continues_the_content_loss_in_a_straight_line_below_zero(h: int, w: int, seed: int, form: str) -> None:
+    z, target = random_features(3, h, w, seed), random_features(3, h, w, seed + 1).relu()
+    z.requires_grad_()
+    loss = squared_error(z.relu(), target, form) + revival(z, target, form)
+    straight = torch.where(z > 0, (z - target).square(), target.square() - 2 * target * z)
+    torch.testing.assert_close(loss, straight.mean() if form == "mean" else straight.sum())
+    (gradient,) = torch.autograd.grad(loss, z)
+    expected = 2 * (z.relu() - target) / (z.numel() if form == "mean" else 1)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_nothing_is_to_be_revived_where_the_content_is_off_or_the_picture_on() -> None:
+    z, target = torch.tensor([[[[-2.0, 3.0]]]]), torch.tensor([[[[0.0, 7.0]]]])
+    assert revival(z, target, "sum") == 0

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nst_lab import compose
 from nst_lab.config.schema import Config
+from nst_lab.losses.guidance import Masks
 from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.network.vgg import build_network
 from nst_lab.network.weights import Weights, load_weights
@@ -228,3 +229,21 @@ def test_the_gradient_of_a_whole_convention_equals_finite_differences(convention
         with torch.no_grad():
             ahead, behind = (objective(image + sign * step * direction).total for sign in (1, -1))
         assert ((ahead - behind) / (2 * step)).item() == pytest.approx((exact * direction).sum().item(), rel=1e-5)
+
+
+def test_what_revives_by_its_formula_under_a_mask() -> None:
+    """α f Σ u_l mean(2 g² P max(−z, 0)) beside the losses as they are."""
+    config = configuration("loss.content_weight=7", "loss.content_factor=3", "content.mask=rocket_sky")
+    image, content = picture(1).requires_grad_(), picture(0)
+    mask = torch.rand(1, 1, 16, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    network = build_network(config.model, Weights(KERNELS, None), needed_taps(config)).double()
+    objective = Objective(network, content, styles_of(config), config, masks=Masks(content=mask))
+    losses, more = objective.reviving(image)
+    assert losses.to_floats() == objective(image).to_floats()
+    guide, before, target = objective.content_guides["relu2_1"], network(image)["conv2_1"], network(content)["relu2_1"]
+    assert (guide < 0.99).any()
+    torch.testing.assert_close(more, 7 * 3 * (2 * guide**2 * target * (-before).relu()).mean())
+    gradient = torch.autograd.grad(losses.content + more, image)[0]
+    straight = torch.where(before > 0, (before - target).square(), target.square() - 2 * target * before)
+    expected = torch.autograd.grad(7 * 3 * (guide**2 * straight).mean(), image)[0]
+    torch.testing.assert_close(gradient, expected)

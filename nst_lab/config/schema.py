@@ -168,6 +168,7 @@ class Optimizer:
     learning_rate: float | None = _more_than(0)
     history: int | None = _between(1, 10_000)
     warm_start: str | None = _one_of("none", "colors")
+    revive: int | None = _at_least(0)
     betas: list[float] | None = _between(0, 0.999999)
     momentum: float | None = _between(0, 1)
     pixel_scale: float | None = _more_than(0)

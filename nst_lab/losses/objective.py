@@ -13,7 +13,7 @@ from nst_lab.config.statistics import STATISTICS
 from nst_lab.images.catalog import short_names
 from nst_lab.losses.guidance import Guides, Masks, content_guides, style_guides
 from nst_lab.losses.style import Measured, statistic
-from nst_lab.losses.terms import squared_error, total_variation
+from nst_lab.losses.terms import revival, squared_error, total_variation
 from nst_lab.memory import Memory
 
 WEIGHTS = ("content_weight", "style_weight", "tv_weight")  # of the loss; targets do not depend on them
@@ -60,10 +60,19 @@ def layers_of_styles(config: Config) -> list[dict[str, float]]:
     return [active_layers(*each, factor) for each in zip(style.layers, style.layer_weights, strict=True)]
 
 
+def pre_activations(config: Config) -> dict[str, str]:
+    """Of each content layer that is a ReLU the convolution before it, where `optimizer.revive` asks for it."""
+    if config.optimizer.name != "lbfgs" or not config.optimizer.revive:
+        return {}
+    layers = active_layers(config.layers.content, config.layers.content_weights, config.loss.content_weight)
+    return {layer: layer.replace("relu", "conv") for layer in layers if layer.startswith("relu")}
+
+
 def needed_taps(config: Config) -> list[str]:
     """The layers that a filled configuration reads; the network may be cut after the deepest."""
     layers, style = config.layers, config.style
     taps = active_layers(layers.content, layers.content_weights, config.loss.content_weight)
+    taps |= dict.fromkeys(pre_activations(config).values())
     for own, weight in zip(layers_of_styles(config), style.weights, strict=True):
         taps |= own if weight > 0 else {}
     if mixes_scales(config):
@@ -126,6 +135,7 @@ class Objective(nn.Module):
         self.memory = memory or Memory(0)
         self.blend = config.style.blend
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
+        self.pre_activations = pre_activations(config)
         shares = style_shares(config.style.weights, self.blend) if self.loss.style_weight > 0 else []
         named = zip(short_names(config.style.images), shares, layers_of_styles(config), strict=False)
         used = [(name, share, own) for name, share, own in named if share > 0]
@@ -192,7 +202,17 @@ class Objective(nn.Module):
 
     def forward(self, image: Tensor) -> Losses:
         """Evaluate at `image` (1, 3, H, W), RGB in [0, 1]."""
-        activations = self.network(image) if self.content_layers or self.style_shares else {}
+        return self._losses(self._activations(image), image)
+
+    def reviving(self, image: Tensor) -> tuple[Losses, Tensor]:
+        """The same, and what is to be added to the total for units that are off to come on (`terms.revival`)."""
+        activations = self._activations(image)
+        return self._losses(activations, image), self._revival(activations, image)
+
+    def _activations(self, image: Tensor) -> dict[str, Tensor]:
+        return self.network(image) if self.content_layers or self.style_shares else {}
+
+    def _losses(self, activations: dict[str, Tensor], image: Tensor) -> Losses:
         terms: dict[str, Tensor] = {}
         content = self._content(activations, terms, image)
         style = self._style(activations, terms, image)
@@ -217,6 +237,14 @@ class Objective(nn.Module):
             terms[f"content/{layer}"] = self.loss.content_factor * error
             total = total + weight * terms[f"content/{layer}"]
         return self.loss.content_weight * total
+
+    def _revival(self, activations: dict[str, Tensor], image: Tensor) -> Tensor:
+        total = image.new_zeros(())
+        for layer, before in self.pre_activations.items():
+            target = self.content_targets[layer] * self.content_guides.get(layer, 1)
+            value = revival(activations[before], target, self.loss.content_reduction)
+            total = total + self.content_layers[layer] * value
+        return self.loss.content_weight * self.loss.content_factor * total
 
     def _style(self, activations: dict[str, Tensor], terms: dict[str, Tensor], image: Tensor) -> Tensor:
         if not self.style_shares:

@@ -46,6 +46,21 @@ def squared_error(value: Tensor, target: Tensor, reduction: str) -> Tensor:
     return F.mse_loss(value, target, reduction=reduction)
 
 
+def revival(pre_activation: Tensor, target: Tensor, reduction: str) -> Tensor:
+    """Mean or sum of 2 P max(−z, 0): what draws a unit that is off, z < 0, to where its ReLU comes on.
+
+    The content loss (max(z, 0) − P)² is flat where z < 0, so a unit that the content has on and the picture off is not
+    missed. With this added it goes on there in a straight line, as steep as it is at 0, and is convex in z.
+
+    Args:
+        pre_activation: z (B, C, H, W), before the ReLU.
+        target: P, not negative, of the content after it; times the square of a guide where there is one.
+        reduction: as of the content loss.
+    """
+    value = 2 * target * F.relu(-pre_activation)
+    return value.mean() if reduction == "mean" else value.sum()
+
+
 def total_variation(image: Tensor, form: str, reduction: str, exponent: float = 2) -> Tensor:
     """Total variation of a picture (B, 3, H, W), from differences to neighbours.
 

@@ -55,7 +55,7 @@ class LBFGS:
         self.pairs = Pairs(variable, history)
         vectors, numbers = torch.zeros_like(variable).flatten(1), variable.new_zeros(variable.shape[0])
         flags = torch.zeros_like(numbers, dtype=torch.bool)
-        self.started = False  # whether the start was evaluated; it is accepted whatever its losses
+        self.started = False  # whether the present loss was evaluated; the first picture is accepted whatever it is
         # Of the accepted pictures, vectors (B, N) and (B,).
         self.position, self.loss, self.gradient = vectors, numbers, vectors
         self.move, self.fraction = vectors, numbers  # the present pictures are this fraction of the move away from them
@@ -75,6 +75,7 @@ class LBFGS:
             self.fraction = torch.where(self.rejected & ~self.leaping, self._shortened(loss), 1.0)
             self._learn(gradient)
         else:
+            self.rejected = torch.zeros_like(self.rejected)
             self.fraction = torch.ones_like(loss)
         self._accept(loss, gradient)
         self._aim()
@@ -84,6 +85,10 @@ class LBFGS:
         self.started = True
         self._place()
         return losses
+
+    def begin_anew(self) -> None:
+        """From the next evaluation on the closure means another loss, not to be compared with the ones so far."""
+        self.started = False
 
     def state_dict(self) -> dict[str, Any]:
         """The pairs and the step in progress."""

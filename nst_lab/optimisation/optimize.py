@@ -126,6 +126,7 @@ class Optimisation:
         parametrisation: what the optimiser's variable means.
         box: the range of the pixels, for bounds; [0, 1] by default.
         leap: another picture, from which our L-BFGS goes on after the first evaluation if its losses are lower.
+        revive: evaluations at first in which it follows what the objective adds to revive units (`Objective.reviving`).
     """
 
     def __init__(
@@ -140,9 +141,10 @@ class Optimisation:
         parametrisation: Parametrisation | None = None,
         box: Box | None = None,
         leap: Tensor | None = None,
+        revive: int = 0,
     ):
         self.objective, self.options, self.scale = objective, options, scale
-        self.evaluation, self.final = used, used + evaluations
+        self.evaluation, self.revived, self.final = used, used + revive, used + evaluations
         self.parametrisation = parametrisation or Pixels()
         self.box = box or Box.unit(start)
         self.projected = options.bounds == "project"
@@ -173,6 +175,8 @@ class Optimisation:
 
     def step(self) -> Step:
         """Evaluate once, at the current picture, and move to the next one."""
+        if self.evaluation == self.revived and isinstance(self.optimizer, LBFGS):
+            self.optimizer.begin_anew()
         before = self.variable.detach().clone()
         self.optimizer.step(self._closure)
         if self.options.bounds in ("clip", "project") and not self.options.name.startswith("lbfgs"):
@@ -216,9 +220,15 @@ class Optimisation:
 
     def _closure(self) -> Tensor:
         self.variable.grad = None
-        self.losses = self.objective(self._seen(self.variable))
-        self.losses.total.backward()
-        return self.losses.total
+        picture = self._seen(self.variable)
+        if self.evaluation < self.revived:
+            self.losses, more = self.objective.reviving(picture)
+            loss = self.losses.total + more
+        else:
+            self.losses = self.objective(picture)
+            loss = self.losses.total
+        loss.backward()
+        return loss
 
     def _judge(self, total: float, norm: float, moved: bool) -> Stop | None:
         stop = self.progress.judge(total, norm, moved)
@@ -236,6 +246,7 @@ class Optimisation:
         }
         return {
             "evaluation": self.evaluation,
+            "revived": self.revived,
             "final": self.final,
             "stopped": self.stopped,
             "variable": self.variable.detach(),
@@ -249,6 +260,7 @@ class Optimisation:
         """Continue where `state_dict` was taken; the steps that follow are the same to the last bit."""
         device = self.variable.device
         self.evaluation, self.final, self.stopped = state["evaluation"], state["final"], state["stopped"]
+        self.revived = state["revived"]
         self.variable.data.copy_(state["variable"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:

@@ -17,7 +17,7 @@ from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
 from nst_lab.images.color import ColorControl, mixed_moments, with_moments
 from nst_lab.images.pictures import resize
-from nst_lab.losses.objective import Objective, needed_taps
+from nst_lab.losses.objective import Objective, needed_taps, pre_activations
 from nst_lab.memory import Memory
 from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import prepare_weights
@@ -30,6 +30,8 @@ from nst_lab.optimisation.optimize import Optimisation, Step, Stop
 from nst_lab.optimisation.parametrisation import parametrisation
 from nst_lab.optimisation.scale_mixing import mix_scales
 from nst_lab.optimisation.scales import at_scale, schedule, split_budget
+
+JUDGED = 3  # evaluations by one loss that a warm start needs: the start, the leap, and what comes of it
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,13 @@ class Synthesis:
         else:
             start = resize(before.picture, *size, clip=config.optimizer.bounds == "clip")
         used = before.evaluation if before else 0
+        evaluations = split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0]
         optimisation = Optimisation(
             self._objective(content, styles, size),
             start.to(self.device),
             config.optimizer,
-            split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
+            evaluations,
+            revive=_revived(config, evaluations),
             used=used,
             scale=scale,
             leap=None if leap is None else leap.to(self.device),
@@ -238,6 +242,14 @@ def resolve_device(name: str) -> torch.device:
         present = [kind for kind, there in available.items() if there]
         raise ConfigError(f"device={name}: not available on this machine; available: auto, {', '.join(present)}")
     return torch.device(name)
+
+
+def _revived(config: Config, evaluations: int) -> int:
+    """Evaluations of a scale that revive units (`optimizer.revive`), so that the most are left for the loss itself."""
+    if not pre_activations(config):
+        return 0
+    revived = min(config.optimizer.revive, evaluations // 3)
+    return revived if revived >= JUDGED else 0
 
 
 def _start(inputs: Inputs, config: Config, size: Size, random: torch.Generator) -> Tensor:
