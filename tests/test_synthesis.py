@@ -259,7 +259,7 @@ def test_styles_are_named_as_configured() -> None:
 def test_the_default_network_is_the_normalised_caffe_one() -> None:
     config = compose(["size=16", "layers.content=[relu1_1]", "layers.style=[relu1_1]", "optimizer.evaluations=1"])
     weights = prepare_weights("caffe", 0, True)
-    shared = record(config, build_network(config.model, weights, ["relu1_1"]))
+    shared = record(config, build_network(config.model, weights, needed_taps(config)))
     assert torch.equal(record(config)[0].losses.total, shared[0].losses.total)
 
 

@@ -31,8 +31,6 @@ from nst_lab.optimisation.parametrisation import parametrisation
 from nst_lab.optimisation.scale_mixing import mix_scales
 from nst_lab.optimisation.scales import at_scale, schedule, split_budget
 
-JUDGED = 3  # evaluations by one loss that a warm start needs: the start, the leap, and what comes of it
-
 
 @dataclass(frozen=True)
 class Result:
@@ -150,13 +148,12 @@ class Synthesis:
         else:
             start = resize(before.picture, *size, clip=config.optimizer.bounds == "clip")
         used = before.evaluation if before else 0
-        evaluations = split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0]
         optimisation = Optimisation(
             self._objective(content, styles, size),
             start.to(self.device),
             config.optimizer,
-            evaluations,
-            revive=_revived(config, evaluations),
+            split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
+            revive=config.optimizer.revive if pre_activations(config) else 0,
             used=used,
             scale=scale,
             leap=None if leap is None else leap.to(self.device),
@@ -242,14 +239,6 @@ def resolve_device(name: str) -> torch.device:
         present = [kind for kind, there in available.items() if there]
         raise ConfigError(f"device={name}: not available on this machine; available: auto, {', '.join(present)}")
     return torch.device(name)
-
-
-def _revived(config: Config, evaluations: int) -> int:
-    """Evaluations of a scale that revive units (`optimizer.revive`), so that the most are left for the loss itself."""
-    if not pre_activations(config):
-        return 0
-    revived = min(config.optimizer.revive, evaluations // 3)
-    return revived if revived >= JUDGED else 0
 
 
 def _start(inputs: Inputs, config: Config, size: Size, random: torch.Generator) -> Tensor:

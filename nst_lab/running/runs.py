@@ -39,7 +39,7 @@ NEUTRAL = {
     "optimizer.averaging": 0, "optimizer.carry_state": False,
     "style.guidance": "resample", "style.fine_layers": ["relu1_1", "relu2_1"], "style.fine_evaluations": 100,
     "optimizer.bounds_range": "unit", "loss.tv_exponent": 2, "parametrisation": "pixel", "color.mode": "none",
-    "color.match": "pca", "optimizer.revive": 0,
+    "color.match": "pca",
 }  # fmt: skip
 
 
