@@ -89,6 +89,6 @@ def _run(overrides: list[str], device: torch.device, target: float = -math.inf) 
 
 def _objective(picture: Tensor, overrides: list[str]) -> float:
     """The total of a picture in fp32: what a run that starts there sees first."""
-    config = nst_lab.compose([*overrides, "precision=fp32", "init=file", f"init.image={PAIRS[0][0]}"])
+    config = nst_lab.compose([*overrides, "precision=fp32", "scales=null", "init=file", f"init.image={PAIRS[0][0]}"])
     inputs = replace(load_inputs(config), init=picture)
     return next(iter(Synthesis(inputs, config))).losses.total.item()
