@@ -25,7 +25,6 @@ from nst_lab.optimisation.synthesis import resolve_device
 
 PARTS = ("evaluation", "statistics", "startup", "memory", "peers", "quality", "ablation")
 SHORT = PARTS[:4]
-PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 def main() -> None:
@@ -52,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="timed evaluations of each contender")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of pictures for quality, 1 to 3")
     parser.add_argument("--starts", nargs="+", choices=list(quality.STARTS), default=list(quality.STARTS))
-    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["fp32"], help="of ours in quality")
+    parser.add_argument("--precisions", nargs="+", choices=list(quality.MARGIN), default=["fp32"], help="of ours")
     parser.add_argument("--evaluations", type=int, default=300, help="of the plain recipe, and of each peer's cell")
     parser.add_argument("--cells", type=int, default=20, help="of the ablation")
     parser.add_argument("--calls", type=int, help="cells that the peer is really called for; all by default")

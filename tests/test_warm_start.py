@@ -53,8 +53,9 @@ def test_without_a_warm_start_the_first_step_is_a_small_one(cold):
     assert (second - start).square().mean().sqrt() < 0.03
 
 
-def test_a_warm_start_that_costs_more_than_it_gains_is_given_up():
-    start, leap, third, *_ = pictures("loss.content_weight=1e14")
+@pytest.mark.parametrize("revive", [0, 1, 2, 30])
+def test_a_warm_start_that_costs_more_than_it_gains_is_given_up(revive):
+    start, leap, third, *_ = pictures("loss.content_weight=1e14", f"optimizer.revive={revive}")
     assert (leap - start).square().mean().sqrt() > 0.05
     assert (third - start).square().mean().sqrt() < 0.011
 

@@ -113,7 +113,7 @@ def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence
         print(notice)
     for panel in plan.panels:
         if panel.planned:
-            resolve_device(panel.cell.config.device)
+            resolve_device(panel.cell.config.device)  # no matter of the size, which `_check_fits` names
             _check_fits(panel, plan)
     if request.dry_run:
         from nst_lab.sweeps.estimate import print_estimate

@@ -144,6 +144,8 @@ class Optimisation:
         revive: int = 0,
     ):
         self.objective, self.options, self.scale = objective, options, scale
+        if revive and leap is not None:
+            revive = max(revive, 2)  # start and leap are compared by one loss
         self.evaluation, self.revived, self.final = used, used + revive, used + evaluations
         self.parametrisation = parametrisation or Pixels()
         self.box = box or Box.unit(start)

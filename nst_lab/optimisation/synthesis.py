@@ -17,7 +17,7 @@ from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
 from nst_lab.images.color import ColorControl, mixed_moments, with_moments
 from nst_lab.images.pictures import resize
-from nst_lab.losses.objective import Objective, needed_taps, pre_activations
+from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.memory import Memory
 from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import prepare_weights
@@ -148,12 +148,13 @@ class Synthesis:
         else:
             start = resize(before.picture, *size, clip=config.optimizer.bounds == "clip")
         used = before.evaluation if before else 0
+        objective = self._objective(content, styles, size)
         optimisation = Optimisation(
-            self._objective(content, styles, size),
+            objective,
             start.to(self.device),
             config.optimizer,
             split_budget(config.optimizer.evaluations - used, self.scales[scale:])[0],
-            revive=config.optimizer.revive if pre_activations(config) else 0,
+            revive=config.optimizer.revive if objective.pre_activations else 0,
             used=used,
             scale=scale,
             leap=None if leap is None else leap.to(self.device),

@@ -76,8 +76,9 @@ def _run(overrides: list[str], device: torch.device, target: float = -math.inf) 
     started = time.perf_counter()
     synthesis = Synthesis(inputs, config, network)
     for step in synthesis:
-        if step.scale == len(synthesis.scales) - 1 and step.accepted and step.losses.total < best:
-            best, picture = step.losses.total.item(), step.picture.clone()
+        full = step.scale == len(synthesis.scales) - 1
+        if full and step.accepted and (total := step.losses.total.item()) < best:
+            best, picture = total, step.picture.clone()
         if best <= target:
             break
     synchronize(device)
