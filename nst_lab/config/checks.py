@@ -19,7 +19,7 @@ from nst_lab.network import weight_files
 # Keys whose null means something of its own; any other null is the convention's and is filled in before the checks.
 NULL_HAS_MEANING = {
     "content.image", "content.mask", "style.size", "style.layers", "style.layer_weights", "style.sizes", "style.masks",
-    "style.guides", "style.fine", "init.image", "threads", "scales", "model.means",
+    "style.guides", "style.fine", "init.image", "threads", "scales", "model.means", "runner.strips",
 }  # fmt: skip
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

@@ -225,9 +225,15 @@ class Log:
 
 @dataclass
 class Runner:
-    """`takeover_seconds`: without a sign of life from another machine, after which its run is taken over."""
+    """`takeover_seconds`: without a sign of life from another machine, after which its run is taken over. `batch`: so
+    many cells of a sweep at once, evaluated together, where they have a network and sizes in common. `strips`: whether
+    the first blocks of the network are evaluated strip by strip, which takes less memory and more time; null: where
+    pictures are large.
+    """
 
     takeover_seconds: float = _at_least(1)
+    batch: int = _between(1, 1024)
+    strips: bool | None = _key()
 
 
 @dataclass

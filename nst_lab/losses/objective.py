@@ -1,7 +1,7 @@
 """The objective: image -> named terms -> total. Targets are computed once, terms of weight zero are not built."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,23 @@ from nst_lab.config.schema import Config, mixes_scales
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.images.catalog import short_names
 from nst_lab.losses.guidance import Guides, Masks, content_guides, style_guides
-from nst_lab.losses.style import Measured, statistic
+from nst_lab.losses.style import Measured, as_sum, statistic
 from nst_lab.losses.terms import revival, squared_error, total_variation
 from nst_lab.memory import Memory
 
 WEIGHTS = ("content_weight", "style_weight", "tv_weight")  # of the loss; targets do not depend on them
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What counts of a picture: activations by layer, and what was measured, by region and layer."""
+
+    activations: dict[str, Tensor]
+    measured: dict["Place", Measured]
+
+
+Place = tuple[str, str]  # a region (the style whose it is, or the whole picture) and a layer
+WHOLE = ""
 
 
 @dataclass(frozen=True)
@@ -29,20 +41,17 @@ class Losses:
     tv: Tensor
     terms: dict[str, Tensor]
 
-    def detach(self) -> "Losses":
-        """The same without the graph behind it."""
-        return self._each(Tensor.detach)
+    def values(self) -> tuple[Tensor, ...]:
+        """All of them, those of the terms first."""
+        return (*self.terms.values(), self.total, self.content, self.style, self.tv)
 
-    def to(self, device: torch.device) -> "Losses":
-        """The same on a device."""
-        return self._each(lambda value: value.to(device))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Losses":
-        terms = {name: change(value) for name, value in self.terms.items()}
-        return Losses(change(self.total), change(self.content), change(self.style), change(self.tv), terms)
+    def with_values(self, values: Sequence[Tensor]) -> "Losses":
+        """The same by these `values`."""
+        terms, rest = values[: len(self.terms)], values[len(self.terms) :]
+        return Losses(*rest, dict(zip(self.terms, terms, strict=True)))
 
     def to_floats(self) -> dict[str, Any]:
-        """The same as Python numbers, the terms under `terms` (this waits for the device)."""
+        """The same as Python numbers, the terms under `terms`."""
         terms = {name: value.item() for name, value in self.terms.items()}
         return {name: getattr(self, name).item() for name in ("total", "content", "style", "tv")} | {"terms": terms}
 
@@ -68,11 +77,17 @@ def pre_activations(config: Config) -> dict[str, str]:
     return {layer: layer.replace("relu", "conv") for layer in layers if layer.startswith("relu")}
 
 
+def content_taps(config: Config) -> list[str]:
+    """The layers whose activations count one by one."""
+    layers = config.layers
+    contents = active_layers(layers.content, layers.content_weights, config.loss.content_weight)
+    return list(dict.fromkeys([*contents, *pre_activations(config).values()]))
+
+
 def needed_taps(config: Config) -> list[str]:
     """The layers that a filled configuration reads; the network may be cut after the deepest."""
-    layers, style = config.layers, config.style
-    taps = active_layers(layers.content, layers.content_weights, config.loss.content_weight)
-    taps |= dict.fromkeys(pre_activations(config).values())
+    style = config.style
+    taps = dict.fromkeys(content_taps(config))
     for own, weight in zip(layers_of_styles(config), style.weights, strict=True):
         taps |= own if weight > 0 else {}
     if mixes_scales(config):
@@ -115,6 +130,7 @@ class Objective(nn.Module):
         config: a filled configuration.
         memory: remembers the targets of this network for other objectives.
         masks: of the sizes of the pictures; those of styles of weight zero may be missing.
+        in_strips: evaluate the first blocks strip by strip (`network/strips.py`), for large pictures.
 
     Raises:
         ConfigError: a region vanishes at a layer.
@@ -128,11 +144,13 @@ class Objective(nn.Module):
         config: Config,
         memory: Memory | None = None,
         masks: Masks | None = None,
+        in_strips: bool = False,
     ):
         super().__init__()
         layers, self.loss = config.layers, config.loss
         self.network = network
         self.memory = memory or Memory(0)
+        self.in_strips = in_strips
         self.blend = config.style.blend
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
         self.pre_activations = pre_activations(config)
@@ -142,20 +160,28 @@ class Objective(nn.Module):
         self.style_shares = {name: share for name, share, _ in used}
         self.style_layers = {name: own for name, _, own in used}
         self.statistics = {layer: statistic(config, layer) for own in self.style_layers.values() for layer in own}
-        self.draws = {"seed": config.seed} if STATISTICS[self.loss.statistic].random else {}
+        draws = {"seed": config.seed} if STATISTICS[self.loss.statistic].random else {}
+        # All that measurements of one picture depend on.
+        self.form = repr({key: value for key, value in vars(self.loss).items() if key not in WEIGHTS} | draws)
         masks = masks or Masks()
         self.guides, self.style_guides = style_guides(masks, self.style_layers, config)
         self.content_guides = content_guides(masks, self.content_layers)
         with torch.no_grad():
             self.content_targets = self._guided(self._content_targets(content))
             self.style_targets = self._style_targets(styles, config.style.guidance)
+        self.regions = {name: name if self.guides.get(name) else WHOLE for name in self.style_shares}
+        self.measurements = {
+            (self.regions[name], layer): self.guides.get(name, {}).get(layer)
+            for name, layers in self.style_layers.items()
+            for layer in layers
+        }
 
     def _content_targets(self, content: Tensor | None) -> dict[str, Tensor]:
         if not self.content_layers:
             return {}
 
         def represent() -> dict[str, Tensor]:
-            activations = self.network(content)
+            activations = self._see(content, self.content_layers, {}).activations
             return {layer: activations[layer] for layer in self.content_layers}
 
         return self.memory.recall(("content", tuple(self.content_layers), digest(content)), represent)
@@ -167,17 +193,14 @@ class Objective(nn.Module):
         return {layer: activations[layer] * self.content_guides[layer] for layer in self.content_layers}
 
     def _style_targets(self, styles: dict[str, Tensor], guidance: str) -> dict[str, dict[str, Measured]]:
-        form = repr({key: value for key, value in vars(self.loss).items() if key not in WEIGHTS} | self.draws)
         keys, measured = {}, {}
         for name, layers in self.style_layers.items():
             guides = self.style_guides.get(name, {})
             part = guidance, *map(digest, guides.values())
-            keys[name] = form, tuple(layers), part if guides else None, digest(styles[name])
+            keys[name] = self.form, tuple(layers), part if guides else None, digest(styles[name])
             measured[name] = self.memory.recall(
                 ("measured", *keys[name]),
-                lambda style=styles[name], layers=layers, guides=guides: self._measure(
-                    self.network(style), layers, guides
-                ),
+                lambda style=styles[name], layers=layers, guides=guides: self._measure(style, layers, guides),
             )
         if self.blend == "targets" and len(measured) > 1:
             layers = next(iter(self.style_layers.values()))
@@ -192,30 +215,60 @@ class Objective(nn.Module):
     def _targets(self, measured: dict[str, Measured]) -> dict[str, Measured]:
         return {layer: self.statistics[layer].target(value) for layer, value in measured.items()}
 
-    def _measure(self, activations: dict[str, Tensor], layers: Iterable[str], guides: Guides) -> dict[str, Measured]:
-        return {layer: self.statistics[layer].measure(activations[layer], guides.get(layer)) for layer in layers}
+    def _measure(self, style: Tensor, layers: Iterable[str], guides: Guides) -> dict[str, Measured]:
+        seen = self._see(style, (), {(WHOLE, layer): guides.get(layer) for layer in layers})
+        return {layer: measured for (_, layer), measured in seen.measured.items()}
 
     def _blend(self, measured: dict[str, dict[str, Measured]], layer: str) -> Measured:
         parts = zip(*(measured[name][layer] for name in self.style_shares), strict=True)
         shares = self.style_shares.values()
         return tuple(sum(share * value for share, value in zip(shares, part, strict=True)) for part in parts)
 
-    def forward(self, image: Tensor) -> Losses:
-        """Evaluate at `image` (1, 3, H, W), RGB in [0, 1]."""
-        return self._losses(self._activations(image), image)
+    def forward(self, image: Tensor, seen: Seen | None = None) -> Losses:
+        """Evaluate at `image` (1, 3, H, W), RGB in [0, 1]; `seen` is what `see_together` has seen of it already."""
+        return self._losses(seen or self._see_result(image), image)
 
-    def reviving(self, image: Tensor) -> tuple[Losses, Tensor]:
+    def reviving(self, image: Tensor, seen: Seen | None = None) -> tuple[Losses, Tensor]:
         """The same, and what is to be added to the total for units that are off to come on (`terms.revival`)."""
-        activations = self._activations(image)
-        return self._losses(activations, image), self._revival(activations, image)
+        seen = seen or self._see_result(image)
+        return self._losses(seen, image), self._revival(seen.activations, image)
 
-    def _activations(self, image: Tensor) -> dict[str, Tensor]:
-        return self.network(image) if self.content_layers or self.style_shares else {}
+    @property
+    def whole_layers(self) -> list[str]:
+        """The layers of the result whose activations count one by one."""
+        return [*self.content_layers, *self.pre_activations.values()]
 
-    def _losses(self, activations: dict[str, Tensor], image: Tensor) -> Losses:
+    def _see_result(self, image: Tensor) -> Seen:
+        return self._see(image, self.whole_layers, self.measurements)
+
+    def _see(self, picture: Tensor, layers: Collection[str], places: Mapping[Place, Tensor | None]) -> Seen:
+        """Activations of `layers`, and measurements at `places`, each with its guide or without one."""
+        if not (layers or places):
+            return Seen({}, {})
+        if not self.in_strips:
+            return self._measure_at(places, self.network(picture))
+        if STATISTICS[self.loss.statistic].blendable:
+            return self._see_sums(picture, layers, places)
+        # What this statistic measures is no sum over the positions.
+        activations, _ = self.network.in_strips(picture, {*layers, *(layer for _, layer in places)}, [])
+        return self._measure_at(places, activations)
+
+    def _measure_at(self, places: Mapping[Place, Tensor | None], activations: dict[str, Tensor]) -> Seen:
+        measured = {
+            (region, layer): self.statistics[layer].measure(activations[layer], guide)
+            for (region, layer), guide in places.items()
+        }
+        return Seen(activations, measured)
+
+    def _see_sums(self, picture: Tensor, layers: Collection[str], places: Mapping[Place, Tensor | None]) -> Seen:
+        sums = [as_sum(self.statistics[layer], layer, guide) for (_, layer), guide in places.items()]
+        activations, measured = self.network.in_strips(picture, layers, sums)
+        return Seen(activations, dict(zip(places, measured, strict=True)))
+
+    def _losses(self, seen: Seen, image: Tensor) -> Losses:
         terms: dict[str, Tensor] = {}
-        content = self._content(activations, terms, image)
-        style = self._style(activations, terms, image)
+        content = self._content(seen.activations, terms, image)
+        style = self._style(seen.measured, terms, image)
         tv = self._total_variation(terms, image)
         return Losses(content + style + tv, content, style, tv, terms)
 
@@ -246,18 +299,15 @@ class Objective(nn.Module):
             total = total + self.content_layers[layer] * value
         return self.loss.content_weight * self.loss.content_factor * total
 
-    def _style(self, activations: dict[str, Tensor], terms: dict[str, Tensor], image: Tensor) -> Tensor:
+    def _style(self, measured: dict[Place, Measured], terms: dict[str, Tensor], image: Tensor) -> Tensor:
         if not self.style_shares:
             return image.new_zeros(())
-        unguided = [layers for name, layers in self.style_layers.items() if name not in self.guides]
-        whole = self._measure(activations, dict.fromkeys(layer for layers in unguided for layer in layers), {})
         per_style = []
         for name, share in self.style_shares.items():
-            layers, guides = self.style_layers[name], self.guides.get(name)
-            measured = self._measure(activations, layers, guides) if guides else whole
             total = image.new_zeros(())
-            for layer, weight in layers.items():
-                error = self.statistics[layer].distance(measured[layer], self.style_targets[name][layer]).to(image)
+            for layer, weight in self.style_layers[name].items():
+                own, target = measured[self.regions[name], layer], self.style_targets[name][layer]
+                error = self.statistics[layer].distance(own, target).to(image)
                 terms[f"style/{name}/{layer}"] = self.loss.style_factor * error
                 total = total + weight * terms[f"style/{name}/{layer}"]
             per_style.append(share * total)
@@ -269,3 +319,27 @@ class Objective(nn.Module):
         else:
             blended = losses.sum()
         return self.loss.style_weight * blended
+
+
+def see_together(objectives: Sequence[Objective], pictures: Tensor) -> list[Seen]:
+    """What counts of each of several results (B, 3, H, W), by one pass of the network that their objectives share.
+
+    They are measured together as well, unless they are by different statistics, or in regions.
+    """
+    activations = objectives[0].network(pictures)
+    guided = any(guide is not None for each in objectives for guide in each.measurements.values())
+    if guided or len({each.form for each in objectives}) > 1:
+        own = _apart(activations, len(objectives))
+        return [each._measure_at(each.measurements, part) for each, part in zip(objectives, own, strict=True)]
+    statistics = {layer: one for each in objectives for layer, one in each.statistics.items()}
+    measured = {(WHOLE, layer): one.measure(activations[layer]) for layer, one in statistics.items()}
+    whole = {layer: activations[layer] for each in objectives for layer in each.whole_layers}
+    own = _apart(whole, len(objectives))
+    each = {place: list(zip(*(value.split(1) for value in values), strict=True)) for place, values in measured.items()}
+    return [Seen(part, {place: values[index] for place, values in each.items()}) for index, part in enumerate(own)]
+
+
+def _apart(activations: Mapping[str, Tensor], batch: int) -> list[dict[str, Tensor]]:
+    """The activations of each picture of a batch."""
+    parts = {layer: activation.split(1) for layer, activation in activations.items()}
+    return [{layer: part[index] for layer, part in parts.items()} for index in range(batch)]

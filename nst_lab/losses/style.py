@@ -7,6 +7,8 @@ positions are arranged. What is random in it is drawn on the CPU by `seed` and t
 
 from collections.abc import Callable
 
+from torch import Tensor
+
 from nst_lab.config.schema import Config
 from nst_lab.losses.statistics.gaussian_kernel import GaussianMmd
 from nst_lab.losses.statistics.gram import Gram
@@ -14,8 +16,9 @@ from nst_lab.losses.statistics.measuring import Measured, Statistic, seed_of_lay
 from nst_lab.losses.statistics.moments import BatchNorm, Moments, PolynomialMmd
 from nst_lab.losses.statistics.transport import Histogram, SlicedWasserstein
 from nst_lab.losses.statistics.wasserstein import Wasserstein2
+from nst_lab.network.strips import Sum
 
-__all__ = ["CONSTRUCTORS", "Measured", "Statistic", "statistic"]
+__all__ = ["CONSTRUCTORS", "Measured", "Statistic", "as_sum", "statistic"]
 
 
 def _histogram(config: Config, layer: str) -> Statistic:
@@ -37,3 +40,17 @@ CONSTRUCTORS: dict[str, Callable[[Config, str], Statistic]] = {
 def statistic(config: Config, layer: str) -> Statistic:
     """The style representation of one layer that a filled configuration names."""
     return CONSTRUCTORS[config.loss.statistic](config, layer)
+
+
+def as_sum(statistic: Statistic, layer: str, guide: Tensor | None) -> Sum:
+    """What a statistic measures of a layer as a sum over its rows: all `blendable` ones measure means over positions.
+
+    But for Gram matrices that are divided by nothing, which are sums.
+    """
+
+    def of(features: Tensor, rows: slice, height: int) -> Measured:
+        own = None if guide is None else guide[..., rows, :]
+        share = 1.0 if isinstance(statistic, Gram) and statistic.divisor == "none" else features.shape[-2] / height
+        return tuple(share * value for value in statistic.measure(features, own))
+
+    return Sum(layer, of)

@@ -1,6 +1,6 @@
 """VGG-19 by layer name: frozen, cut after the deepest tap, one forward pass returns every tap."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from itertools import groupby
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from nst_lab.config.schema import Model
-from nst_lab.network.architecture import layers_up_to
+from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
 from nst_lab.network.passes import Block, given_out
+from nst_lab.network.strips import STRIPED, StripedBlock, Sum
 from nst_lab.network.weights import Kernel, Weights
 
 
@@ -62,11 +63,33 @@ class VGG19(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Activations by tap name, (B, C, H, W) each, of an RGB `image` (B, 3, H, W) in [0, 1]."""
         x, activations = image - self.mean, {}
-        for _, block in groupby(self.layers, key=lambda layer: layer.block):
-            layers = list(block)
+        for _, layers in self._blocks():
             *_, x = given = Block.apply(x, self, layers)
             activations |= dict(zip(given_out(layers, self.taps), given, strict=True))
         return {name: each.to(image.dtype) for name, each in activations.items() if name in self.taps}
+
+    def in_strips(
+        self, image: Tensor, whole: Collection[str], sums: Sequence[Sum]
+    ) -> tuple[dict[str, Tensor], list[tuple[Tensor, ...]]]:
+        """The activations of the taps that are wanted `whole`, and `sums` of taps, with less memory (`strips.py`)."""
+        x, activations, summed = image - self.mean, {}, {}
+        for name, layers in self._blocks():
+            own = [one for one in sums if LAYERS[one.layer].block == name]
+            if name in STRIPED:
+                given, added = StripedBlock(self, layers, whole, own, image.dtype)(x)
+                x = given[layers[-1].name]
+            else:
+                *_, x = tapped = Block.apply(x, self, layers)
+                given = dict(zip(given_out(layers, self.taps), tapped, strict=True))
+                added = [_of_all(one, given[one.layer].to(image.dtype)) for one in own]
+            activations |= given
+            summed |= zip(own, added, strict=True)
+        kept = {name: each.to(image.dtype) for name, each in activations.items() if name in whole}
+        return kept, [summed[one] for one in sums]
+
+    def _blocks(self) -> Iterator[tuple[str, list[Layer]]]:
+        for name, layers in groupby(self.layers, key=lambda layer: layer.block):
+            yield name, list(layers)
 
     def filters(self, name: str) -> tuple[Tensor, Tensor, str]:
         """Weight (out, in, 3, 3), bias and padding of a convolution."""
@@ -92,6 +115,11 @@ class VGG19(nn.Module):
         shallow = copy(self)
         shallow.taps, shallow.layers = frozenset(taps), layers_up_to(list(taps))
         return shallow
+
+
+def _of_all(one: Sum, features: Tensor) -> tuple[Tensor, ...]:
+    height = features.shape[-2]
+    return one.of(features, slice(0, height), height)
 
 
 def build_network(model: Model, weights: Weights, taps: Sequence[str], precision: str = "fp32") -> VGG19:

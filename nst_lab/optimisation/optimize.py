@@ -1,33 +1,21 @@
 """One loop for every optimiser. Its unit is the closure evaluation: one forward and backward pass of the objective."""
 
-import math
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nst_lab.config.schema import Optimizer
-from nst_lab.losses.objective import Losses
+from nst_lab.losses.objective import Losses, Seen, see_together
 from nst_lab.optimisation.averaging import Average
 from nst_lab.optimisation.bounds import BoundedLBFGS, Box, StraightThrough
+from nst_lab.optimisation.device_memory import with_less_memory
 from nst_lab.optimisation.lbfgs import LBFGS
 from nst_lab.optimisation.parametrisation import Parametrisation, Pixels
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why an optimisation ended.
-
-    `reason` is `budget` (all evaluations used), `converged` (over the last `window` evaluations the best total fell by
-    less than `tolerance` of itself, or the gradient is zero), `stalled` (no new best in `window` evaluations, or the
-    optimiser no longer moves the image) or `not_finite`; `detail` says it in words.
-    """
-
-    reason: str
-    detail: str
+from nst_lab.optimisation.stopping import Progress, Stop, not_finite
 
 
 @dataclass(frozen=True)
@@ -143,7 +131,7 @@ class Optimisation:
         leap: Tensor | None = None,
         revive: int = 0,
     ):
-        self.objective, self.options, self.scale = objective, options, scale
+        self.objective, self.options, self.scale, self.size = objective, options, scale, start.shape[-2:]
         if revive and leap is not None:
             revive = max(revive, 2)  # start and leap are compared by one loss
         self.evaluation, self.revived, self.final = used, used + revive, used + evaluations
@@ -161,9 +149,9 @@ class Optimisation:
         self.optimizer = OPTIMIZERS[options.name](self.variable, options, self.parametrisation, self.limits, leap)
         start = self.parametrisation.picture(coefficients)
         self.average = Average(options.averaging, start) if options.averaging else None
-        self.progress = _Progress(options.tolerance, options.window)
+        self.progress = Progress(options.tolerance, options.window)
         self.kept: Step | None = None  # the last accepted step
-        self.stopped = False
+        self.stopped = self.diverged = False
         self.losses: Losses
 
     @property
@@ -177,20 +165,53 @@ class Optimisation:
 
     def step(self) -> Step:
         """Evaluate once, at the current picture, and move to the next one."""
+        [step] = step_together([self])
+        return step
+
+    def begin(self) -> Tensor:
+        """The picture that this step evaluates, with the graph behind it."""
         if self.evaluation == self.revived and isinstance(self.optimizer, LBFGS):
             self.optimizer.begin_anew()
-        before = self.variable.detach().clone()
-        self.optimizer.step(self._closure)
+        self.variable.grad = None
+        self.evaluated = self._seen(self.variable)
+        return self.evaluated
+
+    def loss(self, *seen: Seen) -> Tensor:
+        """What the optimiser follows at that picture; of which `see_together` may have seen all that counts."""
+        if self.evaluation < self.revived:
+            self.losses, more = self.objective.reviving(self.evaluated, *seen)
+            self.followed = self.losses.total + more
+        else:
+            self.losses = self.objective(self.evaluated, *seen)
+            self.followed = self.losses.total
+        return self.followed
+
+    def move(self) -> Tensor:
+        """Move to the next picture, by the gradient that is there now; all that `tell` needs, on the device."""
+        before, followed = self.variable.detach().clone(), self.followed.detach()
+        self.optimizer.step(lambda: followed)
+        self.followed = followed  # without the graph behind it
         if self.options.bounds in ("clip", "project") and not self.options.name.startswith("lbfgs"):
             self.variable.data.copy_(self.limits.project(self.variable.data))
-        self.evaluation += 1
         norm = torch.linalg.vector_norm(self._free_gradient(before)) * self.options.pixel_scale
-        values, rejected, moved = self._read(norm, moved=(before != self.variable.detach()).any())
-        failure = _not_finite(values, self.evaluation)
+        moved = (before != self.variable.detach()).any()
+        rejected = self.optimizer.rejected if isinstance(self.optimizer, LBFGS) else torch.zeros_like(moved)
+        scalars = (*self.losses.values(), norm, rejected, moved)
+        return torch.stack([value.detach().to(norm).reshape(()) for value in scalars])
+
+    def tell(self, read: list[float]) -> Step:
+        """The step, from what `move` returned, read from the device."""
+        *losses, norm, rejected, moved = read
+        self.losses = self.losses.with_values(torch.tensor(losses, dtype=self.variable.dtype).unbind())
+        self.evaluation += 1
+        total = losses[len(self.losses.terms)]
+        named = dict(zip((*self.losses.terms, "total"), losses, strict=False)) | {"gradient": norm}
+        failure = not_finite(named, self.evaluation)
         accepted = failure is None and not rejected
-        stop = failure or self._judge(values["total"], values["gradient"], moved)
-        self.stopped = stop is not None
-        step = Step(self.evaluation, self._seen(before), self.losses.detach(), norm, accepted, stop, self.scale)
+        stop = failure or self._judge(total, norm, bool(moved))
+        self.stopped, self.diverged = stop is not None, failure is not None
+        norm = torch.tensor(norm, dtype=self.variable.dtype)
+        step = Step(self.evaluation, self.evaluated.detach(), self.losses, norm, accepted, stop, self.scale)
         if accepted:
             self.kept = step
         if accepted and self.average is not None:
@@ -200,14 +221,6 @@ class Optimisation:
             average=None if self.average is None else self.average.value,
             fallback=None if accepted else self.kept,
         )
-
-    def _read(self, norm: Tensor, moved: Tensor) -> tuple[dict[str, float], bool, bool]:
-        """The losses and the gradient's norm by name, and two verdicts, as Python's: the one wait for the device."""
-        rejected = self.optimizer.rejected if isinstance(self.optimizer, LBFGS) else torch.zeros_like(moved)
-        named = {**self.losses.terms, "total": self.losses.total, "gradient": norm}
-        scalars = [value.detach().to(norm).reshape(()) for value in (*named.values(), rejected, moved)]
-        *values, rejected, moved = torch.stack(scalars).tolist()
-        return dict(zip(named, values, strict=True)), bool(rejected), bool(moved)
 
     def _seen(self, variable: Tensor) -> Tensor:
         """The picture that the objective sees."""
@@ -219,18 +232,6 @@ class Optimisation:
     def _free_gradient(self, variable: Tensor) -> Tensor:
         gradient = self.variable.grad
         return gradient.masked_fill(self.limits.held(variable, gradient), 0) if self.projected else gradient
-
-    def _closure(self) -> Tensor:
-        self.variable.grad = None
-        picture = self._seen(self.variable)
-        if self.evaluation < self.revived:
-            self.losses, more = self.objective.reviving(picture)
-            loss = self.losses.total + more
-        else:
-            self.losses = self.objective(picture)
-            loss = self.losses.total
-        loss.backward()
-        return loss
 
     def _judge(self, total: float, norm: float, moved: bool) -> Stop | None:
         stop = self.progress.judge(total, norm, moved)
@@ -270,36 +271,36 @@ class Optimisation:
             self.average.sum = total.to(device)
         self.progress.best.extend(state["best"])
         if kept := state["kept"]:
-            losses = Losses(**kept["losses"]).to(device)
-            norm = kept["gradient_norm"].to(device)
+            losses, norm = Losses(**kept["losses"]), kept["gradient_norm"]
             self.kept = Step(kept["evaluation"], kept["image"].to(device), losses, norm, scale=self.scale)
 
 
-def _not_finite(values: dict[str, float], evaluation: int) -> Stop | None:
-    for name, value in values.items():
-        if not math.isfinite(value):
-            return Stop("not_finite", f"{name} is {value} at evaluation {evaluation}")
-    return None
+def step_together(optimisations: Sequence[Optimisation]) -> list[Step]:
+    """One step of each. Their objectives share a network, which sees their pictures, of one size, as a batch.
+
+    The device is waited for once. Where it has not the memory, they are evaluated one by one, and strip by strip.
+
+    Raises:
+        DeviceMemoryError: even so.
+    """
+
+    def one_by_one() -> None:
+        for each in optimisations:
+            each.objective.in_strips = True
+            _evaluate([each])
+
+    with_less_memory(lambda: _evaluate(optimisations), one_by_one)
+    moved = [each.move() for each in optimisations]
+    read = iter(torch.cat(moved).tolist())
+    return [each.tell(list(islice(read, len(values)))) for each, values in zip(optimisations, moved, strict=True)]
 
 
-class _Progress:
-    """The relative stop rules: the scale of a loss depends on its convention, so nothing absolute is compared."""
-
-    def __init__(self, tolerance: float, window: int):
-        self.tolerance = tolerance
-        self.best: deque[float] = deque(maxlen=window + 1)
-
-    def judge(self, total: float, gradient_norm: float, moved: bool) -> Stop | None:
-        self.best.append(min(total, self.best[-1]) if self.best else total)
-        if gradient_norm == 0:
-            return Stop("converged", "the gradient is zero")
-        if not moved:
-            return Stop("stalled", "the optimiser no longer moves the image")
-        if len(self.best) < self.best.maxlen:
-            return None
-        window, gain = len(self.best) - 1, self.best[0] - self.best[-1]
-        if gain == 0:
-            return Stop("stalled", f"no evaluation of the last {window} was better than the best before them")
-        if gain < self.tolerance * abs(self.best[0]):
-            return Stop("converged", f"the total fell by less than {self.tolerance:g} in {window} evaluations")
-        return None
+def _evaluate(optimisations: Sequence[Optimisation]) -> None:
+    """Losses and gradients at the present pictures."""
+    pictures = [each.begin() for each in optimisations]
+    if len(pictures) == 1:
+        losses = [optimisations[0].loss()]
+    else:
+        seen = see_together([each.objective for each in optimisations], torch.cat(pictures))
+        losses = [each.loss(own) for each, own in zip(optimisations, seen, strict=True)]
+    torch.autograd.backward(losses)

@@ -14,7 +14,7 @@ from nst_lab.losses.objective import Objective, digest
 from nst_lab.memory import Memory
 from nst_lab.network.vgg import VGG19
 from nst_lab.optimisation.optimize import Optimisation
-from nst_lab.optimisation.scales import fine_size
+from nst_lab.optimisation.scales import fine_size, in_strips
 
 FINE = "fine"  # how the only style of the mixing is called
 
@@ -41,7 +41,8 @@ def mix_scales(coarse: Tensor, fine: Tensor, config: Config, network: VGG19, mem
 
     def mix() -> Tensor:
         device = next(network.buffers()).device
-        objective = Objective(network.up_to(own.layers.style), None, {FINE: fine.to(device)}, own)
+        strips = in_strips(config, coarse.shape[-2:])
+        objective = Objective(network.up_to(own.layers.style), None, {FINE: fine.to(device)}, own, in_strips=strips)
         optimisation = Optimisation(objective, coarse.to(device), own.optimizer, own.optimizer.evaluations)
         [last] = deque(optimisation, maxlen=1)
         if last.stop.reason == "not_finite":

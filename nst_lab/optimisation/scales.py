@@ -12,6 +12,8 @@ from nst_lab.losses.objective import needed_taps
 from nst_lab.network.architecture import layers_up_to
 from nst_lab.optimisation.inputs import Inputs, Size
 
+LARGEST_WHOLE = 2**21  # pixels of a picture
+
 
 def schedule(config: Config) -> list[Scale]:
     """The scales of a run; a budget smaller than their number leaves out the coarsest."""
@@ -91,3 +93,9 @@ def _check_depth(sizes: dict[str, Size], taps: Sequence[str], config: Config, wh
                 f"size={config.size}: {name} becomes {width}x{height} pixels{where}, but "
                 f"{layers[-1].name} needs at least {needed} on each side; choose a larger size or shallower layers"
             )
+
+
+def in_strips(config: Config, size: Size) -> bool:
+    """Whether a picture of this size is evaluated strip by strip: `runner.strips`, or where it is large."""
+    height, width = size
+    return height * width > LARGEST_WHOLE if config.runner.strips is None else config.runner.strips

@@ -4,7 +4,9 @@
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,13 +25,15 @@ from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import prepare_weights
 from nst_lab.optimisation.averaging import resize_moments
 from nst_lab.optimisation.bounds import Box
+from nst_lab.optimisation.device_memory import with_less_memory
 from nst_lab.optimisation.initial import initial_image
 from nst_lab.optimisation.inputs import Extras, Inputs, Size, checked_inputs
 from nst_lab.optimisation.numerics import numerics
-from nst_lab.optimisation.optimize import Optimisation, Step, Stop
+from nst_lab.optimisation.optimize import Optimisation, Step, step_together
 from nst_lab.optimisation.parametrisation import parametrisation
 from nst_lab.optimisation.scale_mixing import mix_scales
-from nst_lab.optimisation.scales import at_scale, schedule, split_budget
+from nst_lab.optimisation.scales import at_scale, in_strips, schedule, split_budget
+from nst_lab.optimisation.stopping import Stop
 
 
 @dataclass(frozen=True)
@@ -122,20 +126,38 @@ class Synthesis:
         self.optimisation: Optimisation | None = None
 
     def __iter__(self) -> Iterator[Step]:
-        with numerics(self.config.threads, self.config.precision == "tf32"):
-            if self.optimisation is None:
-                self.optimisation = self._optimisation(0)
-            while True:
-                final = self.optimisation.scale == len(self.scales) - 1
-                for step in self.optimisation:
-                    diverged = step.stop is not None and step.stop.reason == "not_finite"
-                    last = step.stop is not None and (final or diverged)
-                    yield replace(step, last=last, finish=self.colors.finish)
-                    if diverged:
-                        return
-                if final:
-                    return
-                self.optimisation = self._optimisation(self.optimisation.scale + 1, self.optimisation)
+        while not self.ended:
+            yield self.step()
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is no further step."""
+        return self.optimisation is not None and self.optimisation.stopped and self._is_last()
+
+    def step(self) -> Step:
+        """Evaluate once."""
+        [step] = step_syntheses([self])
+        return step
+
+    def proceed(self) -> Optimisation:
+        """The optimisation that makes the next step, which begins here if it is the first one of its scale."""
+        before = self.optimisation
+        if before is None or before.stopped:
+            with self.numerics():
+                self.optimisation = self._optimisation(before.scale + 1 if before else 0, before)
+        return self.optimisation
+
+    def tell(self, step: Step) -> Step:
+        """A step of the optimisation as one of the run."""
+        return replace(step, last=step.stop is not None and self._is_last(), finish=self.colors.finish)
+
+    def numerics(self) -> AbstractContextManager[None]:
+        """How this run computes."""
+        return numerics(self.config.threads, self.config.precision == "tf32")
+
+    def _is_last(self) -> bool:
+        """Whether the optimisation is that of the last scale, or not to be gone on from."""
+        return self.optimisation.scale == len(self.scales) - 1 or self.optimisation.diverged
 
     def _optimisation(self, scale: int, before: Optimisation | None = None) -> Optimisation:
         """The optimisation of one scale, from the result of the one before."""
@@ -177,12 +199,17 @@ class Synthesis:
         content = None if content is None else content.to(self.device)
         styles = {name: style.to(self.device) for name, style in styles.items()}
         masks = self.inputs.masks.resized(size, {name: tuple(style.shape[-2:]) for name, style in styles.items()})
-        return Objective(self.network, content, styles, self.config, self.memory, masks.to(self.device))
+        pictures, masks = (content, styles), masks.to(self.device)
+
+        def objective(strips: bool) -> Objective:
+            return Objective(self.network, *pictures, self.config, self.memory, masks, strips)
+
+        return with_less_memory(lambda: objective(in_strips(self.config, size)), lambda: objective(True))
 
     def _mixed(self, inputs: Inputs) -> Inputs:
         """The inputs with the styles that have a fine image mixed with it, at the size of the last scale."""
         _, styles, _ = at_scale(inputs, self.config, 1.0)
-        with numerics(self.config.threads, self.config.precision == "tf32"):
+        with self.numerics():
             mixed = {
                 name: mix_scales(styles[name], fine, self.config, self.network, self.memory)
                 for name, fine in inputs.fine.items()
@@ -200,13 +227,26 @@ class Synthesis:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken; the steps that follow are the same to the last bit."""
-        with numerics(self.config.threads, self.config.precision == "tf32"):
+        with self.numerics():
             content, styles, size = at_scale(self.inputs, self.config, self.scales[state["scale"]].factor)
             blank = torch.zeros(1, 3, *size, device=self.device)
             objective, options = self._objective(content, styles, size), self.config.optimizer
             self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"], **self._space(size))
         self.optimisation.load_state_dict(state["optimisation"])
         self.random.set_state(state["random"])
+
+
+def step_syntheses(syntheses: Sequence[Synthesis]) -> list[Step]:
+    """The next step of each of several runs that compute alike; pictures of one network and size go as one batch."""
+    optimisations = [each.proceed() for each in syntheses]
+    groups, made = defaultdict(list), {}
+    for each, optimisation in zip(syntheses, optimisations, strict=True):
+        alone = optimisation if optimisation.objective.in_strips else None
+        groups[each.network, optimisation.size, alone].append(optimisation)
+    with syntheses[0].numerics():
+        for group in groups.values():
+            made |= zip(group, step_together(group), strict=True)
+    return [each.tell(made[optimisation]) for each, optimisation in zip(syntheses, optimisations, strict=True)]
 
 
 def _recolored(inputs: Inputs, colors: ColorControl) -> Inputs:

@@ -1,6 +1,7 @@
 """How much memory a run will take at its peak, and whether this machine has it."""
 
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import torch
 from nst_lab.config.schema import Config
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.errors import ConfigError, ImageError
-from nst_lab.losses.objective import layers_of_styles, needed_taps
+from nst_lab.losses.objective import content_taps, layers_of_styles, needed_taps
 from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
+from nst_lab.network.strips import STRIP_VALUES, STRIPED
+from nst_lab.optimisation.scales import in_strips
 from nst_lab.optimisation.synthesis import resolve_device
 from nst_lab.running.inputs import check_sizes, sizes_from_headers
 
@@ -18,42 +21,59 @@ PROCESS_BYTES = 730 * 2**20  # Python, torch, TensorBoard, and what an allocator
 FLOAT_BYTES = 4
 # Pictures that an optimiser holds beside the pairs of L-BFGS: the variable, its gradient, what was accepted, …
 PICTURES = 12
+STRIP_FLOATS = 5  # for each value of the widest activation of a strip
 
 
-def memory_bytes(config: Config, height: int, width: int) -> int:
+def memory_bytes(config: Config, height: int, width: int, batch: int = 1) -> int:
     """Peak memory of a whole process at this size; on CUDA that of the device, without Python and torch.
 
     The peak is where the gradients of all taps are there, with the widest layer itself, and a byte for every value that
-    a ReLU gave; and what the statistic needs beside.
+    a ReLU gave; and what the statistic needs beside. `batch` runs at once have their pictures and activations each.
     """
-
-    def values(layer: Layer) -> int:
-        return layer.channels * (height // layer.stride) * (width // layer.stride)
-
-    taps = needed_taps(config)
-    layers = layers_up_to(taps)
-    convolutions = [layer for layer in layers if layer.kind == "conv"]
-    tapped = sum(values(LAYERS[tap]) for tap in taps)
-    masks = sum(values(layer) for layer in layers if layer.kind == "relu")
-    if config.model.pooling == "max":
-        masks += sum(8 * values(layer) for layer in layers if layer.kind == "pool")  # where the greatest were
-    widest = max((values(layer) for layer in convolutions), default=0)
-    beside = STATISTICS[config.loss.statistic].workspace * max(
-        (values(LAYERS[name]) for own in layers_of_styles(config) for name in own), default=0
-    )
-    channels = [3, *(layer.channels for layer in convolutions)]
-    filters = sum(9 * before * after for before, after in pairwise(channels))
+    layers = layers_up_to(needed_taps(config))
+    channels = [3, *(layer.channels for layer in layers if layer.kind == "conv")]
+    filters = 2 * 9 * sum(before * after for before, after in pairwise(channels))
     pictures = PICTURES
     if config.optimizer.name.startswith("lbfgs"):
         # With bounds the pairs once more, in the space of the free pixels.
         pictures += 2 * config.optimizer.history * (2 if config.optimizer.bounds == "project" else 1)
-    floats = tapped + widest + beside + 2 * filters + pictures * 3 * height * width
+    each = _activation_bytes(config, layers, height, width) + FLOAT_BYTES * pictures * 3 * height * width
     process = 0 if resolve_device(config.device).type == "cuda" else PROCESS_BYTES
-    return round(process + masks + FLOAT_BYTES * floats)
+    return round(process + FLOAT_BYTES * filters + batch * each)
 
 
-def check_fits(config: Config) -> None:
+def _activation_bytes(config: Config, layers: Sequence[Layer], height: int, width: int) -> float:
+    """Of one evaluation."""
+
+    def values(layer: Layer) -> int:
+        return layer.channels * (height // layer.stride) * (width // layer.stride)
+
+    contents, taps = content_taps(config), needed_taps(config)
+    beside = STATISTICS[config.loss.statistic].workspace * max(
+        (values(LAYERS[name]) for own in layers_of_styles(config) for name in own), default=0
+    )
+    striped: list[Layer] = []
+    if in_strips(config, (height, width)):
+        striped = [layer for layer in layers if layer.block in STRIPED]
+        if STATISTICS[config.loss.statistic].blendable:  # measured strip by strip: only contents are kept whole
+            taps = [tap for tap in taps if tap in contents or LAYERS[tap] not in striped]
+    whole = [layer for layer in layers if layer not in striped]
+    pooled = [layer for layer in striped if layer.kind == "pool"]
+    masks = sum(values(layer) for layer in whole if layer.kind == "relu")
+    if config.model.pooling == "max":
+        masks += sum(8 * values(layer) for layer in whole if layer.kind == "pool")  # where the greatest were
+    widest = max((values(layer) for layer in (*whole, *pooled) if layer.kind != "relu"), default=0)
+    strips = STRIP_FLOATS * STRIP_VALUES if striped else 0
+    floats = sum(values(LAYERS[tap]) for tap in taps) + sum(map(values, pooled)) + widest + strips + beside
+    return masks + FLOAT_BYTES * floats
+
+
+def check_fits(config: Config, batch: int = 1) -> None:
     """Refuse before any work what this machine cannot run; pictures that cannot be read will fail and say so.
+
+    Args:
+        config: of a run.
+        batch: how many like it are at work at once.
 
     Raises:
         ConfigError: the device is not there, a picture is too small (as `check_sizes`), or the peak is more than the
@@ -65,11 +85,13 @@ def check_fits(config: Config) -> None:
         height, width = sizes_from_headers(config)[0]
     except ImageError:
         return
-    needed, there = memory_bytes(config, height, width), total_memory(device)
+    needed, there = memory_bytes(config, height, width, batch), total_memory(device)
     if there is not None and needed > there:
+        what = f"{batch} runs at once, runner.batch={config.runner.batch}, of " if batch > 1 else ""
+        smaller = "runner.batch, size or optimizer.history" if batch > 1 else "size or optimizer.history"
         raise ConfigError(
-            f"size={config.size}: {width}x{height} pixels need about {needed / 2**30:.1f} GiB of memory, and there are "
-            f"{there / 2**30:.1f} GiB; choose a smaller size or optimizer.history"
+            f"size={config.size}: {what}{width}x{height} pixels need about {needed / 2**30:.1f} GiB of memory, and "
+            f"there are {there / 2**30:.1f} GiB; choose a smaller {smaller}"
         )
 
 

@@ -14,6 +14,10 @@ SAME_SECONDS = 2.0  # within these, signals are of one interruption: a terminal'
 FAREWELL_SECONDS = 60.0  # that workers are given to end their evaluation and to write a checkpoint
 
 
+class BetweenSteps(KeyboardInterrupt):
+    """An interruption at a moment at which a run is between two steps, and can be gone on with from there."""
+
+
 class Deferral:
     """While it is entered, an interruption is only noted in `asked`; one that comes again later raises at once.
 

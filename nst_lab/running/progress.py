@@ -1,14 +1,47 @@
-"""What a run says on the terminal: one live line where there is a terminal, plain lines elsewhere."""
+"""What a run says on the terminal: a live line for each where there is a terminal, plain lines elsewhere."""
 
 import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nst_lab.optimisation.optimize import Step
 
 PLAIN_LINE_SECONDS = 10.0  # between plain lines; the first and the last evaluation are always told
+
+
+class _Display:
+    """The live lines of a terminal: one display, which all runs at work share."""
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        self.lines = 0
+
+    def add(self, console: Console, label: str, evaluations: int) -> TaskID:
+        """A line more."""
+        if self.progress is None:
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[loss]}"),
+                TimeRemainingColumn(),
+            )
+            self.progress = Progress(*columns, console=console, expand=True)
+            self.progress.start()
+        self.lines += 1
+        return self.progress.add_task(label, total=evaluations, loss="")
+
+    def end(self) -> None:
+        """One of them is over; with the last one all stay on the terminal as they are."""
+        self.lines -= 1
+        if self.lines == 0:
+            self.progress.stop()
+            self.progress = None
+
+
+DISPLAY = _Display()
 
 
 class ProgressLine:
@@ -22,38 +55,27 @@ class ProgressLine:
     def __init__(self, label: str, evaluations: int):
         self.label, self.evaluations = label, evaluations
         self.console = Console(file=sys.stderr, highlight=False)
-        self.live = self._live() if self.console.is_terminal else None
-        self.task = self.live.add_task(label, total=evaluations, loss="") if self.live else None
+        self.task: TaskID | None = None
         self.started = self.told = time.monotonic()
         self.total = float("nan")
 
-    def _live(self) -> Progress:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[loss]}"),
-            TimeRemainingColumn(),
-        )
-        return Progress(*columns, console=self.console, expand=True)
-
     def __enter__(self) -> "ProgressLine":
-        if self.live:
-            self.live.start()
+        if self.console.is_terminal:
+            self.task = DISPLAY.add(self.console, self.label, self.evaluations)
         else:
             self._say(f"{self.label}: starting")
         return self
 
     def __exit__(self, *_exception) -> None:
-        if self.live:
-            self.live.stop()
+        if self.task is not None:
+            DISPLAY.end()
 
     def update(self, step: Step) -> None:
         """Show one evaluation; the total is that of the last accepted one, since a trial step may rise."""
         if step.accepted or step.evaluation == 1:
             self.total = step.losses.total.item()
-        if self.live:
-            self.live.update(self.task, completed=step.evaluation, loss=f"total {self.total:.4g}")
+        if self.task is not None:
+            DISPLAY.progress.update(self.task, completed=step.evaluation, loss=f"total {self.total:.4g}")
             return
         now = time.monotonic()
         if step.last or step.evaluation == 1 or now - self.told >= PLAIN_LINE_SECONDS:

@@ -1,6 +1,7 @@
 """What a run leaves behind while it runs: `Step` -> TensorBoard, `metrics.jsonl`, pictures of the progress.
 
-A recorder only reads: no setting of it changes a bit of the result.
+A recorder only reads: no setting of it changes a bit of the result. It encodes and writes in a thread of its own, and
+whatever a checkpoint speaks of is on the disk before (`Recorder.sizes`).
 """
 
 import json
@@ -28,6 +29,7 @@ from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.scales import at_scale
 from nst_lab.running import events, runs
 from nst_lab.running.claims import Claim
+from nst_lab.running.writing import Writer
 
 METRICS = "metrics.jsonl"
 
@@ -50,15 +52,21 @@ class Recorder:
         resumed = (folder / METRICS).exists()
         self.metrics = (folder / METRICS).open("ab", buffering=0)  # unbuffered: a killed process leaves whole lines
         self.board = events.EventFile(folder)
+        self.writer = Writer(f"recorder of {folder.name}")
         if not resumed:
             self._describe(config, inputs)
 
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(self, *_exception) -> None:
-        self.metrics.close()
-        self.board.close()
+    def __exit__(self, kind: type[BaseException] | None, *_exception) -> None:
+        try:
+            if kind is None:
+                self.writer.drain()
+        finally:
+            self.writer.close()
+            self.metrics.close()
+            self.board.close()
 
     def _describe(self, config: Config, inputs: Inputs) -> None:
         credits = "\n".join(f"- {catalog.credit(image)}" for image in named_pictures(config))
@@ -81,7 +89,7 @@ class Recorder:
             self._scalars(step, seconds)
         if step.last or step.evaluation in self.pictures:
             shown = step.picture if step.last else step.shown  # the last picture is the result, as saved
-            self.board.add([_image("result/picture", shown)], step.evaluation)
+            self.writer.put(lambda: self.board.add([_image("result/picture", shown)], step.evaluation))
 
     def _scalars(self, step: Step, seconds: float) -> None:
         losses = step.losses.to_floats()
@@ -94,12 +102,15 @@ class Recorder:
             "scale": step.scale,
             "size": list(step.image.shape[-2:]),
         }
-        self.metrics.write(json.dumps(finite_or_none(line), allow_nan=False).encode() + b"\n")
         scalars = {f"loss/{name}": losses[name] for name in ("total", "content", "style", "tv")} | losses["terms"]
         scalars["gradient/norm"] = line["gradient_norm"]
         scalars["cost/seconds_per_evaluation"] = seconds
         scalars["cost/peak_memory_mib"] = peak_memory(step.image.device) / 2**20
-        self.board.add([summary.scalar(tag, value) for tag, value in scalars.items()], step.evaluation)
+        self.writer.put(lambda: self._write(line, scalars))
+
+    def _write(self, line: dict[str, Any], scalars: dict[str, float]) -> None:
+        self.metrics.write(json.dumps(finite_or_none(line), allow_nan=False).encode() + b"\n")
+        self.board.add([summary.scalar(tag, value) for tag, value in scalars.items()], line["evaluation"])
 
     def finish(self, evaluation: int, distances: dict[str, float | None]) -> None:
         """The end of a completed run: its distances and cost, for the table of hyperparameters."""
@@ -107,7 +118,8 @@ class Recorder:
         values["cost/seconds"] = self.seconds
         scalars = [summary.scalar(tag, value) for tag, value in values.items()]
         _, _, session_end = summary.hparams({}, {})
-        self.board.add([*scalars, session_end], evaluation)
+        self.writer.put(lambda: self.board.add([*scalars, session_end], evaluation))
+        self.writer.drain()
 
     @property
     def seconds(self) -> float:
@@ -116,6 +128,7 @@ class Recorder:
 
     def sizes(self) -> dict[str, int]:
         """The length of every stream of the folder, all of it on the disk: where a resumed run goes on."""
+        self.writer.drain()
         os.fsync(self.metrics.fileno())
         self.board.sync()
         folder = self.board.path.parent

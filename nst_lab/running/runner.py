@@ -1,4 +1,8 @@
-"""One run from configuration to folder: claim, load or resume, optimise, record, and the result whatever the end."""
+"""One run from configuration to folder: claim, load or resume, optimise, record, and the result whatever the end.
+
+A run is a coroutine: it asks for each step of its synthesis and is sent it, so that several can be made at once and
+their evaluations as one batch (`together.py`).
+"""
 
 import json
 import platform
@@ -29,10 +33,11 @@ from nst_lab.running import checkpoint, claims, runs
 from nst_lab.running.checkpoint import Checkpoints
 from nst_lab.running.claims import Claim, ClaimLostError, Watch
 from nst_lab.running.inputs import load_inputs
-from nst_lab.running.interruption import Deferral
+from nst_lab.running.interruption import BetweenSteps
 from nst_lab.running.networks import shared_network
 from nst_lab.running.progress import ProgressLine
 from nst_lab.running.recorder import Recorder, finite_or_none, peak_memory, rewind
+from nst_lab.running.together import Coroutine, drive
 
 PACKAGES = ("nst_lab", "torch", "torchvision", "pillow", "hydra-core", "tensorboard")
 
@@ -54,13 +59,7 @@ class RunError(UserError):
 
 
 def run(
-    config: Config,
-    *,
-    overrides: Sequence[str] = (),
-    label: str | None = None,
-    launch: str = "",
-    wait: bool = True,
-    claim: Claim | None = None,
+    config: Config, *, overrides: Sequence[str] = (), label: str | None = None, claim: Claim | None = None
 ) -> Run:
     """Run `config` into its folder; a run already completed there is returned as it is (unless `force`).
 
@@ -71,8 +70,6 @@ def run(
         config: a filled configuration (`nst_lab.compose`).
         overrides: what it was composed from, for the manifest.
         label: how to call it on the terminal; by default the name of its folder.
-        launch: the sweep that the run belongs to, for the manifest.
-        wait: for a run that another process holds; otherwise `HeldError` is raised.
         claim: the caller's own on the run's folder, if it holds one already and means to keep it.
 
     Raises:
@@ -82,6 +79,26 @@ def run(
 
     Whatever is raised is also recorded in the manifest, with status `failed` or `interrupted`.
     """
+    [made] = drive([make(config, overrides=overrides, label=label, claim=claim)])
+    return made
+
+
+def make(
+    config: Config,
+    *,
+    overrides: Sequence[str] = (),
+    label: str | None = None,
+    launch: str = "",
+    wait: bool = True,
+    claim: Claim | None = None,
+) -> Coroutine[Run]:
+    """`run` as a coroutine, for `drive`.
+
+    Args:
+        config, overrides, label, claim: as of `run`.
+        launch: the sweep that the run belongs to, for the manifest.
+        wait: for a run that another process holds; otherwise `HeldError` is raised.
+    """
     check_config(config)
     resolve_device(config.device)
     identity = runs.identify(config)
@@ -90,7 +107,7 @@ def run(
         runs.create_folder(folder)
         with nullcontext(claim) if claim else _claimed(config, folder, launch, wait) as claim:
             if config.force or not runs.is_completed(folder, identity):  # another process may have, meanwhile
-                _Attempt(config, identity, claim, overrides).make(label or folder.name)
+                yield from _Attempt(config, identity, claim, overrides).make(label or folder.name)
     return Run(folder, runs.read_manifest(folder))
 
 
@@ -122,12 +139,12 @@ class _Attempt:
             }
         )
 
-    def make(self, label: str) -> None:
+    def make(self, label: str) -> Coroutine[None]:
         """The run, and its manifest whatever happens."""
         self._clear()
         self._tell("running")
         try:
-            self._execute(label)
+            yield from self._execute(label)
         except ClaimLostError:
             raise  # the folder is no longer this process's to write into
         except BaseException as error:
@@ -149,7 +166,7 @@ class _Attempt:
         runs.write_manifest(self.claim, self.manifest)
 
     def _tell_end(self, error: BaseException) -> None:
-        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
         message = "interrupted" if interrupted else str(error) or type(error).__name__
         more = {"error": message, "end": _now()}
         if not isinstance(error, UserError) and not interrupted:
@@ -157,7 +174,7 @@ class _Attempt:
         with suppress(OSError):  # where the manifest cannot be written, the error itself matters more
             self._tell("interrupted" if interrupted else "failed", **more)
 
-    def _execute(self, label: str) -> None:
+    def _execute(self, label: str) -> Coroutine[None]:
         config = self.config
         inputs = load_inputs(config)
         network, memory, unscaled_filters = shared_network(config, self.identity.hashes)
@@ -169,9 +186,8 @@ class _Attempt:
         with (
             Recorder(self.folder, config, synthesis.inputs, seconds) as recorder,
             ProgressLine(label, config.optimizer.evaluations) as line,
-            Deferral() as interruption,
         ):
-            step = self._optimise(synthesis, recorder, line, interruption)
+            step = yield from self._optimise(synthesis, recorder, line)
             if step.stop.reason == "not_finite":
                 raise RunError(step.stop.detail)
             if config.log.distances:
@@ -183,25 +199,32 @@ class _Attempt:
             self._tell("completed", end=_now())
             (self.folder / checkpoint.NAME).unlink(missing_ok=True)
 
-    def _optimise(self, synthesis: Synthesis, recorder: Recorder, line: ProgressLine, interruption: Deferral) -> Step:
-        """All steps that are left; an interruption ends them after a checkpoint."""
+    def _optimise(self, synthesis: Synthesis, recorder: Recorder, line: ProgressLine) -> Coroutine[Step]:
+        """All steps that are left; an interruption between two of them ends them with a checkpoint."""
         checkpoints = Checkpoints(self.claim, self.identity.fingerprint, self.config.log.checkpoint_seconds)
         step: Step | None = None
+
+        def state() -> dict[str, Any]:
+            return {
+                "evaluation": step.evaluation,
+                "seconds": recorder.seconds,
+                "streams": recorder.sizes(),
+                "synthesis": synthesis.state_dict(),
+            }
+
         try:
-            for step in synthesis:
+            while not synthesis.ended:
+                synthesis.proceed()  # a configuration that cannot be gone on with is this run's error alone
+                try:
+                    step = yield synthesis
+                except BetweenSteps:
+                    if step is not None:
+                        checkpoints.write(state)
+                    raise
                 recorder.record(step)
                 line.update(step)
-                if not step.last and (interruption.asked or checkpoints.due()):
-                    checkpoints.write(
-                        lambda evaluation=step.evaluation: {
-                            "evaluation": evaluation,
-                            "seconds": recorder.seconds,
-                            "streams": recorder.sizes(),
-                            "synthesis": synthesis.state_dict(),
-                        }
-                    )
-                if not step.last and interruption.asked:
-                    raise KeyboardInterrupt
+                if not step.last and checkpoints.due():
+                    checkpoints.write(state)
         finally:
             if step is not None:
                 self.manifest["seconds"] = round(recorder.seconds, 3)

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,8 @@ from nst_lab.errors import ConfigError
 from nst_lab.running.claims import ClaimLostError, HeldError
 from nst_lab.running.interruption import Farewell
 from nst_lab.running.processes import Process
+from nst_lab.running.together import Coroutine, drive
+from nst_lab.sweeps.gpus import device_of_worker
 from nst_lab.sweeps.orphans import at_work_for
 from nst_lab.sweeps.sweep import label
 
@@ -40,6 +42,9 @@ NUMBERS = {
 }
 
 
+Job = Sequence[tuple[int, tuple[str, ...]]]  # of the cells that are made together: which of all, and their overrides
+
+
 @dataclass(frozen=True)
 class Launch:
     """One command line's sweep, as its workers know it, wherever they run."""
@@ -50,7 +55,11 @@ class Launch:
     directory: str  # that relative paths refer to
     environment: Mapping[str, str]  # where the pictures are
     records: str  # the folder in which the launch is recorded
+    config_dir: str | None = None  # the user's own
+    own: Sequence[str] = ()  # overrides, which configure Hydra
+    jobs: Mapping[int, "Job"] = field(default_factory=dict)  # by their numbers
     threads: int | None = None  # of each worker
+    gpus: int = 0  # that the workers share
     launcher: Process | None = None  # whose end is also that of its workers; None where a cluster sees to them
 
     def label(self, index: int, overrides: Sequence[str]) -> str | None:
@@ -117,15 +126,13 @@ def spread(
     composer: Composer,
     master: DictConfig,
     launch: Launch,
-    jobs: Sequence[Sequence[str]],
-    done: int,
     workers: Callable[[], list[int]],
 ) -> str | None:
-    """Run `jobs`, the overrides of cells, with the launcher that `master` configures; the error of one that gave up.
+    """Run the jobs of a launch with the launcher that `master` configures; the error of one that gave up.
 
-    `done` jobs came before; `workers` gives the processes on this machine that are at work, to which an interruption is
-    passed on.
+    `workers` gives the processes on this machine that are at work, to which an interruption is passed on.
     """
+    jobs = [list(job[0][1]) for job in launch.jobs.values()]  # Hydra composes the first cell of each
     context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
     try:
         launcher = Plugins.instance().instantiate_launcher(
@@ -141,7 +148,7 @@ def spread(
     for start in range(0, len(jobs), size):
         try:
             with Farewell(Path(launch.records, INTERRUPTED).touch, workers):
-                launcher.launch(jobs[start : start + size], initial_job_idx=done + start)
+                launcher.launch(jobs[start : start + size], initial_job_idx=min(launch.jobs) + start)
         except Exception as error:  # a lost worker, in the words of the plugin; manifests tell what became of runs
             return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
     return None
@@ -169,23 +176,30 @@ def _make(composed: DictConfig, launch: Launch) -> None:
         return
     os.chdir(launch.directory)
     os.environ.update(launch.environment)
-    job = HydraConfig.get()
-    config = finish(composed)
-    config.threads = config.threads or launch.threads
-    attempt(config, tuple(job.overrides.task), launch, job.job.num)
+    job = launch.jobs[HydraConfig.get().job.num]
+    configs = [finish(composed)]
+    if len(job) > 1:
+        composer = Composer(launch.config_dir)
+        configs += (composer.cell([*launch.own, *overrides]) for _, overrides in job[1:])
+    for config in configs:
+        config.threads = config.threads or launch.threads
+        if launch.gpus and config.device in ("auto", "cuda"):
+            config.device = device_of_worker(Path(launch.records), launch.gpus)
+    cells = zip(configs, job, strict=True)
+    drive((attempt(config, overrides, launch, index) for config, (index, overrides) in cells), batch=len(job))
 
 
-def attempt(config: Config, overrides: Sequence[str], launch: Launch, index: int) -> bool:
+def attempt(config: Config, overrides: Sequence[str], launch: Launch, index: int) -> Coroutine[bool]:
     """Make one run and leave its status in the manifest; false if another process holds it, to which it is left.
 
     Raises nothing but an interruption: one failed cell must not end the sweep, and the exit status comes from the
     manifests.
     """
-    from nst_lab.running.runner import run
+    from nst_lab.running.runner import make
 
     name = launch.label(index, overrides)
     try:
-        run(config, overrides=overrides, label=name, launch=launch.name, wait=False)
+        yield from make(config, overrides=overrides, label=name, launch=launch.name, wait=False)
     except (HeldError, ClaimLostError):
         return False
     except Exception as error:

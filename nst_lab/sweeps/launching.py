@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.types import RunMode
@@ -17,6 +18,9 @@ from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch, standing
 from nst_lab.running.processes import alive, this_process
+from nst_lab.running.together import drive
+from nst_lab.sweeps.batching import alike, at_once, batches
+from nst_lab.sweeps.gpus import share_gpus
 from nst_lab.sweeps.launchers import IN_THIS_PROCESS, JOBLIB, Launch, attempt, check_launcher, shares, spread
 from nst_lab.sweeps.sweep import Planned, hydras_own, swept_keys
 
@@ -47,15 +51,19 @@ class _Sweep:
         # Workers compose again, perhaps in another directory and at another time: the path must be told to them.
         self.own.append(f"hydra.sweep.dir={quoted(str(folder.absolute()))}")
         self.master = self._compose(self.own)
+        gpus = share_gpus(self.master)
         self.launch = Launch(
             name,
             swept_keys([item.cell for item in self.pending]),
             len(self.pending),
-            os.getcwd(),
-            {key: value for key, value in os.environ.items() if key.startswith("NST_LAB_")},
-            str(folder.absolute()),
-            shares(self.master.hydra.launcher)[0],
-            this_process() if self.master.hydra.launcher._target_ == JOBLIB else None,
+            directory=os.getcwd(),
+            environment={key: value for key, value in os.environ.items() if key.startswith("NST_LAB_")},
+            records=str(folder.absolute()),
+            config_dir=None if composer.config_dir is None else str(Path(composer.config_dir).expanduser().resolve()),
+            own=self.own,
+            threads=shares(self.master.hydra.launcher)[0],
+            gpus=gpus,
+            launcher=this_process() if self.master.hydra.launcher._target_ == JOBLIB else None,
         )
         self.made: set[Path] = set()  # in this process
         self.before = {item.folder: _launches(item.folder) for item in pending}
@@ -136,12 +144,22 @@ class _Sweep:
         for item in items:
             self._bury(item.folder)
         if self.master.hydra.launcher._target_ == IN_THIS_PROCESS:
-            for index, item in enumerate(items, done):
-                if attempt(item.cell.config, item.cell.overrides, self.launch, index):
-                    self.made.add(item.folder)
+            self._make_here(items, done)
             return None
-        jobs = [list(item.cell.overrides) for item in items]
-        return spread(self.composer, self.master, self.launch, jobs, done, self._workers)
+        cells = [(done + index, item.cell.overrides) for index, item in enumerate(items)]
+        jobs = [[cells[index] for index in batch] for batch in batches([item.cell.config for item in items])]
+        launch = replace(self.launch, jobs=dict(enumerate(jobs, done)))
+        return spread(self.composer, self.master, launch, self._workers)
+
+    def _make_here(self, items: Sequence[Planned], done: int) -> None:
+        """Runs in this process, those that are alike together."""
+        configs = [item.cell.config for item in items]
+        for group in alike(configs):
+            attempts = (
+                attempt(configs[index], items[index].cell.overrides, self.launch, done + index) for index in group
+            )
+            made = drive(attempts, at_once([configs[index] for index in group]))
+            self.made |= {items[index].folder for index, one in zip(group, made, strict=True) if one}
 
     def _workers(self) -> list[int]:
         """The processes on this machine that make runs for this launch."""

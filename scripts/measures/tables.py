@@ -48,6 +48,25 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[dict[str, Any]], Sequence[str]]
         ("size", "peak memory", "dry run says"),
         lambda row: (f"{row['size']} px", f"{row['peak_memory_mib']:.0f} MiB", f"{row['expected_mib']:.0f} MiB"),
     ),
+    "batches": (
+        ("size", "runs at once", "evaluation, for each picture", "times faster"),
+        lambda row: (
+            f"{row['size']} px", str(row["batch"]), _seconds(row["seconds_per_picture"]), _times(row["times_faster"]),
+        ),
+    ),
+    "kernels": (
+        ("size", "evaluation", "convolutions", "share"),
+        lambda row: (
+            f"{row['size']} px", _seconds(row["step_seconds"]), _seconds(row["convolution_seconds"]),
+            f"{row['share']:.0%}",
+        ),
+    ),
+    "figure": (
+        ("Gatys et al. 2015, figure 3", "evaluations", "precision", "time"),
+        lambda row: (
+            f"20 runs at {row['size']} px", str(row["evaluations"]), row["precision"], _seconds(row["seconds"]),
+        ),
+    ),
     "peers": (
         ("peer", "size", "its evaluation", "ours at its convention", "ours over its", "its start", "our start"),
         lambda row: (

@@ -17,7 +17,7 @@ class Statistic(Protocol):
     weights positions by T² in every mean; which statistics take one is said in `config/statistics.py`.
     """
 
-    def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured: ...
+    def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured: ...  # means over the positions
 
     def target(self, measured: Measured) -> Measured: ...
 

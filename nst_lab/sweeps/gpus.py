@@ -1,0 +1,49 @@
+"""Worker processes that share the GPUs of this machine: how many there are, and which one is whose."""
+
+import fcntl
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from nst_lab.errors import ConfigError
+
+CHOICE = "gpus"  # of hydra/launcher
+_held = []  # the files of this process's seats: they are free again when it ends, however it does
+
+
+def share_gpus(master: DictConfig) -> int:
+    """The number of GPUs if the launcher is to spread runs over them, else 0; as many processes if it does not say.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if master.hydra.runtime.choices.get("hydra/launcher") != CHOICE:
+        return 0
+    gpus = torch.cuda.device_count()
+    if gpus == 0:
+        raise ConfigError(f"hydra/launcher={CHOICE}: no CUDA device on this machine; expected one, or another launcher")
+    if master.hydra.launcher.n_jobs is None:
+        master.hydra.launcher.n_jobs = gpus
+    return gpus
+
+
+def device_of_worker(folder: Path, gpus: int) -> str:
+    """The GPU of this process, the same for all its runs: workers take seats in turn."""
+    return f"cuda:{_seat(folder) % gpus}"
+
+
+@cache
+def _seat(folder: Path) -> int:
+    """The first number whose file no living process holds."""
+    for number in count():
+        file = (folder / f".seat.{number}").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+        else:
+            _held.append(file)
+            return number
