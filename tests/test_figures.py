@@ -196,19 +196,19 @@ def test_panels_are_the_results_pixel_for_pixel_in_their_order(own_figure, compo
 def test_interrupted_half_way_only_the_missing_cells_run(own_figure, capsys, monkeypatch):
     import nst_lab.running.runner
 
-    real, made = nst_lab.running.runner.run, []
+    real, made = nst_lab.running.runner.make, []
 
     def interrupted(config, **options):
         if len(made) == 2:
             raise KeyboardInterrupt
         made.append(config.seed)
-        return real(config, **options)
+        return (yield from real(config, **options))
 
-    monkeypatch.setattr(nst_lab.running.runner, "run", interrupted)
+    monkeypatch.setattr(nst_lab.running.runner, "make", interrupted)
     assert make() == 130
     assert "the same command goes on" in capsys.readouterr().err
     before = starts()
-    monkeypatch.setattr(nst_lab.running.runner, "run", real)
+    monkeypatch.setattr(nst_lab.running.runner, "make", real)
     assert make() == 0
     assert "3 runs: 1 new, 2 completed" in capsys.readouterr().out
     after = starts()

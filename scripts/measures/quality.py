@@ -46,11 +46,11 @@ def measure_quality(
         pair = (f"size={size}", "size_rule=exact", f"content={content}", f"style={style}", f"device={device}")
         for start in starts:
             common = [*pair, *STARTS[start], "optimizer.tolerance=0", f"optimizer.evaluations={evaluations}"]
-            pixel_range, plain = _run_plain(common, device)
+            pixel_range, plain = plain_run(common, device)
             made = {"plain": plain}
             for precision in precisions:
                 target = MARGIN[precision] * plain.best
-                made[precision] = ours = _run([*common, *OURS[start], f"precision={precision}"], device, target)
+                made[precision] = ours = run_to([*common, *OURS[start], f"precision={precision}"], device, target)
                 row = {"size": size, "pair": f"{content}, {style}", "start": start, "precision": precision}
                 row["plain_pixel_range"] = pixel_range
                 row |= {"objective": plain.best, "best": ours.best, "reached": ours.best <= plain.best}
@@ -81,15 +81,17 @@ class Run:
     stuck: bool
 
 
-def _run_plain(overrides: list[str], device: torch.device) -> tuple[int, Run]:
+def plain_run(overrides: list[str], device: torch.device) -> tuple[int, Run]:
+    """That of the plain recipe, and the range of its pixels."""
     for pixel_range in PIXEL_RANGES:
-        run = _run([*overrides, *PLAIN, f"optimizer.pixel_scale={pixel_range}"], device)
+        run = run_to([*overrides, *PLAIN, f"optimizer.pixel_scale={pixel_range}"], device)
         if not run.stuck:
             break
     return pixel_range, run
 
 
-def _run(overrides: list[str], device: torch.device, target: float = -math.inf) -> Run:
+def run_to(overrides: list[str], device: torch.device, target: float = -math.inf) -> Run:
+    """A run that ends where its total, or its budget, is reached."""
     config = nst_lab.compose(overrides)
     network, inputs = own_network(config).to(device), load_inputs(config)
     best, picture = math.inf, inputs.content
@@ -109,12 +111,12 @@ def _run(overrides: list[str], device: torch.device, target: float = -math.inf) 
             break
     seconds = sum(first + len(others) * median(others or [0]) for first, *others in spent.values())
     if config.precision != "fp32":
-        best = _objective(picture, overrides)
+        best = objective_of(picture, overrides)
     stuck = step.stop is not None and step.stop.reason != "budget"
     return Run(seconds, step.evaluation, best, picture.clamp(0, 1).cpu(), stuck)
 
 
-def _objective(picture: Tensor, overrides: list[str]) -> float:
+def objective_of(picture: Tensor, overrides: list[str]) -> float:
     """The total of a picture in fp32: what a run that starts there sees first."""
     config = nst_lab.compose([*overrides, "precision=fp32", "scales=null", "init=file", f"init.image={PAIRS[0][0]}"])
     inputs = replace(load_inputs(config), init=picture)

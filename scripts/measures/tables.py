@@ -61,6 +61,14 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[dict[str, Any]], Sequence[str]]
             f"{row['share']:.0%}",
         ),
     ),
+    "precision": (
+        ("precision", "size", "time", "first loss", "objective in fp32", "content distance", "style distance"),
+        lambda row: (
+            row["precision"], f"{row['size']} px", f"{_seconds(row['seconds'])}, {row['evaluations']} evaluations",
+            f"± {row['first_loss_error']:.1e}", f"{row['objective']:.4g}", f"{row['content']:.3f}",
+            f"{row['style']:.3f}",
+        ),
+    ),
     "figure": (
         ("Gatys et al. 2015, figure 3", "evaluations", "precision", "time"),
         lambda row: (
