@@ -104,8 +104,10 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
 
     configs = [cell.config for cell in cells]
     for group in alike(configs):
-        for index in group:
-            check_fits(configs[index], at_once([configs[each] for each in group]))
+        together = [configs[index] for index in group]
+        batch = at_once(together)
+        for config in together:
+            check_fits(config, batch)
     watch = Watch(min(cell.config.runner.takeover_seconds for cell in cells))
     planned = sweep.plan(cells, watch)
     if cells[0].config.dry_run:
@@ -118,8 +120,8 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
     experiments = announce(planned)
     launch(composer, planned, overrides, watch)
     status = sweep.print_summary(planned)
-    for folder, together in experiments.items():
-        _conclude(folder, together)
+    for folder, runs in experiments.items():
+        _conclude(folder, runs)
     return status
 
 

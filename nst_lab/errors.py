@@ -24,11 +24,11 @@ class WeightsError(UserError):
     """Network weights cannot be found, verified or read. Names the source and what to do."""
 
 
+class DeviceMemoryError(UserError):
+    """A device has not the memory for a run."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """`; did you mean X?` for the closest of `choices`, or nothing."""
     matches = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]}?" if matches else ""
-
-
-class DeviceMemoryError(UserError):
-    """A device has not the memory for a run."""

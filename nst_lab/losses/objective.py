@@ -154,6 +154,7 @@ class Objective(nn.Module):
         self.blend = config.style.blend
         self.content_layers = active_layers(layers.content, layers.content_weights, self.loss.content_weight)
         self.pre_activations = pre_activations(config)
+        self.whole_layers = content_taps(config)
         shares = style_shares(config.style.weights, self.blend) if self.loss.style_weight > 0 else []
         named = zip(short_names(config.style.images), shares, layers_of_styles(config), strict=False)
         used = [(name, share, own) for name, share, own in named if share > 0]
@@ -232,11 +233,6 @@ class Objective(nn.Module):
         """The same, and what is to be added to the total for units that are off to come on (`terms.revival`)."""
         seen = seen or self._see_result(image)
         return self._losses(seen, image), self._revival(seen.activations, image)
-
-    @property
-    def whole_layers(self) -> list[str]:
-        """The layers of the result whose activations count one by one."""
-        return [*self.content_layers, *self.pre_activations.values()]
 
     def _see_result(self, image: Tensor) -> Seen:
         return self._see(image, self.whole_layers, self.measurements)

@@ -4,7 +4,7 @@ What large pictures fill is the activations of the first two blocks, which count
 (Gram matrices, means). A strip of a block's input, with as many rows above and below as the block's convolutions look
 beyond, gives the block's output there and what these rows add to the sums; on the way back it is computed again. Rows
 that have seen the strip's edge in place of the picture are cut off, so nothing is approximated. It costs the forward
-pass of two blocks, a seventh of an evaluation.
+pass of two blocks and the rows beyond: a fifth of an evaluation at 1024 px.
 """
 
 from collections.abc import Callable, Collection, Sequence

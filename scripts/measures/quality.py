@@ -46,7 +46,7 @@ def measure_quality(
         pair = (f"size={size}", "size_rule=exact", f"content={content}", f"style={style}", f"device={device}")
         for start in starts:
             common = [*pair, *STARTS[start], "optimizer.tolerance=0", f"optimizer.evaluations={evaluations}"]
-            pixel_range, plain = plain_run(common, device)
+            pixel_range, plain = _plain_run(common, device)
             made = {"plain": plain}
             for precision in precisions:
                 target = MARGIN[precision] * plain.best
@@ -81,7 +81,7 @@ class Run:
     stuck: bool
 
 
-def plain_run(overrides: list[str], device: torch.device) -> tuple[int, Run]:
+def _plain_run(overrides: list[str], device: torch.device) -> tuple[int, Run]:
     """That of the plain recipe, and the range of its pixels."""
     for pixel_range in PIXEL_RANGES:
         run = run_to([*overrides, *PLAIN, f"optimizer.pixel_scale={pixel_range}"], device)
@@ -111,12 +111,12 @@ def run_to(overrides: list[str], device: torch.device, target: float = -math.inf
             break
     seconds = sum(first + len(others) * median(others or [0]) for first, *others in spent.values())
     if config.precision != "fp32":
-        best = objective_of(picture, overrides)
+        best = _objective(picture, overrides)
     stuck = step.stop is not None and step.stop.reason != "budget"
     return Run(seconds, step.evaluation, best, picture.clamp(0, 1).cpu(), stuck)
 
 
-def objective_of(picture: Tensor, overrides: list[str]) -> float:
+def _objective(picture: Tensor, overrides: list[str]) -> float:
     """The total of a picture in fp32: what a run that starts there sees first."""
     config = nst_lab.compose([*overrides, "precision=fp32", "scales=null", "init=file", f"init.image={PAIRS[0][0]}"])
     inputs = replace(load_inputs(config), init=picture)
