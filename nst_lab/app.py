@@ -98,16 +98,13 @@ def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
 
 def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) -> int:
     from nst_lab.running.footprint import check_fits
-    from nst_lab.sweeps.batching import alike, at_once
+    from nst_lab.sweeps.batching import batch_sizes
     from nst_lab.sweeps.launching import launch
     from nst_lab.sweeps.summary import announce
 
     configs = [cell.config for cell in cells]
-    for group in alike(configs):
-        together = [configs[index] for index in group]
-        batch = at_once(together)
-        for config in together:
-            check_fits(config, batch)
+    for config, batch in zip(configs, batch_sizes(configs), strict=True):
+        check_fits(config, batch)
     watch = Watch(min(cell.config.runner.takeover_seconds for cell in cells))
     planned = sweep.plan(cells, watch)
     if cells[0].config.dry_run:

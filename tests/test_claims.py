@@ -10,7 +10,9 @@ import time
 from dataclasses import asdict, replace
 
 import pytest
+from conftest import TINY
 
+from nst_lab.app import command
 from nst_lab.running import claims
 from nst_lab.running.claims import Claim, ClaimLostError, HeldError, Owner, Watch, acquire, standing
 from nst_lab.running.processes import Process, alive, this_process
@@ -186,3 +188,17 @@ def test_a_held_folder_is_waited_for(tmp_path, holder):
     acquire(tmp_path, "", Watch(3600)).release()
     assert time.monotonic() - started > 0.5
     killer.join()
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_what_a_process_left_that_was_killed_as_it_let_go_is_removed_by_the_next(here, sweep):
+    arguments = [*TINY, *(["-m", "seed=0,1"] if sweep else [])]
+    assert command(arguments) == 0
+    folders = [path.parent for path in here.rglob("manifest.json")]
+    folder = folders[0]
+    result, claim = (folder / "result.png").stat(), Owner(replace(this_process(), start="12345"), "", "token")
+    (folder / ".claim.1").write_text(json.dumps(asdict(claim)) + "\n")
+    (folder / "checkpoint.pt").write_bytes(b"")
+    assert command(arguments) == 0
+    assert not [path for folder in folders for path in (*folder.glob(".*"), *folder.glob("*.pt"))]
+    assert (folder / "result.png").stat() == result

@@ -58,7 +58,19 @@ def test_a_run_that_cannot_fit_is_refused_with_its_peak_before_any_work(more, he
     assert not (here / "outputs").exists()
 
 
-def test_so_is_a_figure_and_a_search(here, capsys):
+def test_a_dry_run_tells_the_memory_of_all_that_are_at_work_at_once(here, capsys):
+    def told(batch: int) -> list[float]:
+        assert command(["-m", *TINY, "size=128", "seed=range(4)", f"runner.batch={batch}", "dry_run=true"]) == 0
+        return [float(gibibytes) for gibibytes in re.findall(r"(\d+\.\d\d) GiB", capsys.readouterr().out)]
+
+    alone, pairs, all_four = told(1), told(2), told(4)
+    assert len(alone) == len(pairs) == len(all_four) == 4
+    each = pairs[0] - alone[0]
+    assert each > 0
+    assert all_four == pytest.approx([alone[0] + 3 * each] * 4, abs=0.03)  # of figures rounded to 0.01
+
+
+def test_a_figure_and_a_search_that_cannot_fit_are_refused(here, capsys):
     assert figure(["figure=gatys2016_fig4", "images=built_in", f"size={HUGE}"]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"nst-figure: figure=gatys2016_fig4: size={HUGE}: ")

@@ -102,6 +102,7 @@ def _list(composer: Composer) -> int:
 def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence[str]) -> int:
     from nst_lab.figures.plan import plan_figure
     from nst_lab.optimisation.synthesis import resolve_device
+    from nst_lab.sweeps.batching import batch_sizes
     from nst_lab.sweeps.launching import launch
     from nst_lab.sweeps.summary import announce
 
@@ -111,10 +112,11 @@ def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence
     plan = plan_figure(composer, name, request, [text for text in overrides if text not in hydras], own)
     for notice in plan.notices:
         print(notice)
-    for panel in plan.panels:
-        if panel.planned:
-            resolve_device(panel.cell.config.device)  # no matter of the size, which `_check_fits` names
-            _check_fits(panel, plan)
+    made = [panel for panel in plan.panels if panel.planned]
+    for panel in made:
+        resolve_device(panel.cell.config.device)  # no matter of the size, which `_check_fits` names
+    for panel, batch in zip(made, batch_sizes([panel.cell.config for panel in made]), strict=True):
+        _check_fits(panel, plan, batch)
     if request.dry_run:
         from nst_lab.sweeps.estimate import print_estimate
 
@@ -127,12 +129,12 @@ def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence
     return max(status, _lay_out(plan))
 
 
-def _check_fits(panel, plan) -> None:
+def _check_fits(panel, plan, batch: int) -> None:
     """`check_fits` in the words of the figure, which has a size of its own."""
     from nst_lab.running.footprint import check_fits
 
     try:
-        check_fits(panel.cell.config)
+        check_fits(panel.cell.config, batch)
     except ConfigError as error:
         size, own = plan.quality.size, panel.cell.config.size
         of_figure = f"size={size}: " + (f"size_factor {own / size:g} of " if own != size else "")

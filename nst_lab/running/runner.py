@@ -108,7 +108,16 @@ def make(
         with nullcontext(claim) if claim else _claimed(config, folder, launch, wait) as claim:
             if config.force or not runs.is_completed(folder, identity):  # another process may have, meanwhile
                 yield from _Attempt(config, identity, claim, overrides).make(label or folder.name)
+    else:
+        tidy(folder, Watch(config.runner.takeover_seconds))
     return Run(folder, runs.read_manifest(folder))
+
+
+def tidy(folder: Path, watch: Watch) -> None:
+    """Remove from a completed run's folder what a process left that was killed between completing it and letting go."""
+    if claims.standing(folder) is not None:
+        with suppress(UserError), Claim(folder, "", watch):  # it is about to let go itself; a read-only disk
+            (folder / checkpoint.NAME).unlink(missing_ok=True)
 
 
 def _claimed(config: Config, folder: Path, launch: str, wait: bool) -> Claim:

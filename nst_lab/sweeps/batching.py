@@ -29,6 +29,15 @@ def at_once(configs: Sequence[Config]) -> int:
     return min(len(configs), min(config.runner.batch for config in configs))
 
 
+def batch_sizes(configs: Sequence[Config]) -> list[int]:
+    """For each cell how many are at work at once, itself among them."""
+    sizes = [1] * len(configs)
+    for group in alike(configs):
+        for index in group:
+            sizes[index] = at_once([configs[other] for other in group])
+    return sizes
+
+
 def batches(configs: Sequence[Config]) -> list[list[int]]:
     """The indices of cells in batches for workers, each of which makes one: alike, and as many as at work at once."""
     made = []

@@ -16,6 +16,7 @@ from nst_lab.optimisation.scales import schedule, split_budget
 from nst_lab.optimisation.synthesis import resolve_device
 from nst_lab.running.footprint import memory_bytes
 from nst_lab.running.inputs import sizes_from_headers
+from nst_lab.sweeps.batching import batch_sizes
 from nst_lab.sweeps.sweep import Planned, count_states, label, print_table, swept_keys
 
 PROBE_TAP, PROBE_SIZE = "relu4_1", 128  # large enough for the convolutions to dominate, small enough to take a moment
@@ -68,12 +69,15 @@ def _mixing_flops(config: Config) -> float:
 
 
 def print_estimate(planned: Sequence[Planned]) -> None:
-    """The table of `dry_run=true`: every cell with its state, and what the new ones will take."""
+    """The table of `dry_run=true`: every cell with its state, and what the new ones will take.
+
+    The memory of a cell is that of all that are at work at once with it.
+    """
     keys = swept_keys([item.cell for item in planned])
     speed = measured_speed(resolve_device(planned[0].cell.config.device))
     table = Table("run", "state", "size", "evaluations", "time", "memory", box=None, pad_edge=False)
     totals = {"evaluations": 0, "seconds": 0.0, "disk": 0}
-    for item in planned:
+    for item, batch in zip(planned, batch_sizes([item.cell.config for item in planned]), strict=True):
         config = item.cell.config
         height, width = sizes_from_headers(config)[0]
         duration = seconds(config, speed)
@@ -83,7 +87,7 @@ def print_estimate(planned: Sequence[Planned]) -> None:
             f"{width}x{height}",
             str(config.optimizer.evaluations),
             f"{duration:.0f} s",
-            f"{memory_bytes(config, height, width) / 2**30:.2f} GiB",
+            f"{memory_bytes(config, height, width, batch) / 2**30:.2f} GiB",
         )
         if not item.completed:
             totals["evaluations"] += config.optimizer.evaluations

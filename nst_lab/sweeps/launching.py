@@ -18,6 +18,7 @@ from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch, standing
 from nst_lab.running.processes import alive, this_process
+from nst_lab.running.runner import tidy
 from nst_lab.running.together import drive
 from nst_lab.sweeps.batching import alike, at_once, batches
 from nst_lab.sweeps.gpus import share_gpus
@@ -33,6 +34,9 @@ def launch(composer: Composer, planned: Sequence[Planned], overrides: Sequence[s
     Free cells first; then cells that other launches hold are waited for, and those of dead ones taken over. A cell is
     attempted once in a launch, or twice if its process was killed; what became of it is in its manifest.
     """
+    for item in planned:
+        if item.completed:
+            tidy(item.folder, watch)
     pending = [item for item in planned if not item.completed]
     if pending:
         _Sweep(composer, pending, overrides, watch).run()

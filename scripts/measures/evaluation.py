@@ -48,10 +48,8 @@ def time_evaluation(
     network: VGG19, inputs: Inputs, config: Config, device: torch.device, rounds: int
 ) -> dict[str, float]:
     """Median seconds of a plain network's forward and backward to the picture, of ours, and of an optimiser step."""
-    content, styles, _ = at_scale(inputs, config, 1.0)
-    objective = build_objective(network, content, styles, config, device)
-    optimisation = Optimisation(objective, content.to(device), config.optimizer, config.optimizer.evaluations)
-    picture = content.to(device).clone().requires_grad_()
+    optimisation = build_optimisation(network, inputs, config, device)
+    picture = at_scale(inputs, config, 1.0)[0].to(device).clone().requires_grad_()
 
     def through(taps: Callable[[Tensor], dict[str, Tensor]]) -> Callable[[], object]:
         return lambda: torch.autograd.grad(sum(tap.sum() for tap in taps(picture).values()), picture)
@@ -88,6 +86,13 @@ def build_objective(
 ) -> Objective:
     """The objective of pictures that are brought to the device."""
     return Objective(network, content.to(device), {name: s.to(device) for name, s in styles.items()}, config)
+
+
+def build_optimisation(network: VGG19, inputs: Inputs, config: Config, device: torch.device) -> Optimisation:
+    """The optimisation of the pictures at full size, from the content."""
+    content, styles, _ = at_scale(inputs, config, 1.0)
+    objective = build_objective(network, content, styles, config, device)
+    return Optimisation(objective, content.to(device), config.optimizer, config.optimizer.evaluations)
 
 
 def take_turns(

@@ -3,17 +3,13 @@
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from measures.evaluation import build_objective, prepare, synchronize, take_turns
-from nst_lab.optimisation.optimize import Optimisation
-from nst_lab.optimisation.scales import at_scale
+from measures.evaluation import build_optimisation, prepare, synchronize, take_turns
 
 
 def measure_kernels(size: int, device_name: str, device: torch.device, rounds: int) -> dict:
     """Seconds of a step, and of the convolutions in it: of their kernels on a GPU, of their operators on a CPU."""
     config, inputs, network = prepare(size, device_name, device)
-    content, styles, _ = at_scale(inputs, config, 1.0)
-    objective = build_objective(network, content, styles, config, device)
-    optimisation = Optimisation(objective, content.to(device), config.optimizer, config.optimizer.evaluations)
+    optimisation = build_optimisation(network, inputs, config, device)
     step = take_turns({"step": optimisation.step}, device, rounds)["step"]
     cuda = device.type == "cuda"
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as profiler:
