@@ -60,7 +60,5 @@ def test_without_a_gpu_it_is_refused_in_one_line(here, capsys):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     assert command(["-m", *TINY, "seed=1,2", "hydra/launcher=gpus"]) == 2
     [line] = [text for text in capsys.readouterr().err.splitlines() if text.startswith("nst-lab: ")]
-    assert line == (
-        "nst-lab: hydra/launcher=gpus: no CUDA device on this machine; expected one, or another launcher"
-    )
+    assert line == ("nst-lab: hydra/launcher=gpus: no CUDA device on this machine; expected one, or another launcher")
     assert not list(here.glob("outputs/*/*/manifest.json"))

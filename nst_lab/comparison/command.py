@@ -45,8 +45,12 @@ def _parser() -> Parser:
     parser = Parser(prog="nst-compare", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter)
     parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="run folders, or folders that hold them")
-    parser.add_argument("--max-content", type=_distance, metavar="X",
-                        help="the best is the lowest style distance among runs of at most this content distance")
+    parser.add_argument(
+        "--max-content",
+        type=_distance,
+        metavar="X",
+        help="the best is the lowest style distance among runs of at most this content distance",
+    )
     parser.add_argument("--where", type=_condition, action="append", default=[], metavar="KEY=VALUE",
                         help="only runs with this setting; the same key again adds a value")  # fmt: skip
     parser.add_argument("--sort", metavar="COLUMN", help="a distance, a cost or a setting (default: style)")

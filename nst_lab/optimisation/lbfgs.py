@@ -160,4 +160,3 @@ class LBFGS:
     def _place(self) -> None:
         position = self.position + self.fraction[:, None] * self.move
         self.variable.copy_(position.view_as(self.variable))
-

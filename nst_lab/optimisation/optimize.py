@@ -59,9 +59,7 @@ class Step:
         return self.finish(self.image)
 
 
-def _lbfgs(
-    variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None, leap: Tensor | None
-) -> LBFGS:
+def _lbfgs(variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None, leap: Tensor | None) -> LBFGS:
     settings = {
         "learning_rate": options.learning_rate,
         "history": options.history,

@@ -58,9 +58,7 @@ class RunError(UserError):
     """A run ended without a finite result; the message names the quantity and the evaluation."""
 
 
-def run(
-    config: Config, *, overrides: Sequence[str] = (), label: str | None = None, claim: Claim | None = None
-) -> Run:
+def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = None, claim: Claim | None = None) -> Run:
     """Run `config` into its folder; a run already completed there is returned as it is (unless `force`).
 
     A run that was interrupted or killed goes on from its checkpoint, and ends in the same picture and curves as one

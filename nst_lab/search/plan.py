@@ -1,4 +1,4 @@
-"""A search as a YAML file says it, every part of it checked before anything runs.
+"""A search as a YAML file says it, every part of it checked before anything runs. Such a file is
 
     name: alpha_over_beta       # its runs and its study go to <out_dir>/<name>/
     trials: 12                  # in all

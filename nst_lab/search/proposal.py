@@ -56,9 +56,7 @@ def _lesson(plan: Plan, trials: Sequence[FrozenTrial], completed: Sequence[Froze
         constraints = dict(zip(map(str, plan.bounds), violations, strict=True))
         if may_fail:
             constraints[FAILURE] = 1.0 if trial.state == TrialState.FAIL else -1.0
-        yield create_trial(
-            value=value, params=trial.params, distributions=trial.distributions, constraints=constraints
-        )
+        yield create_trial(value=value, params=trial.params, distributions=trial.distributions, constraints=constraints)
 
 
 def _values(plan: Plan, distances: dict[str, float]) -> list[float]:
