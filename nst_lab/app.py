@@ -3,6 +3,7 @@
 0: all completed; 1: some run failed; 2: the configuration is wrong; 130: interrupted.
 """
 
+import argparse
 import shlex
 import signal
 import sys
@@ -57,14 +58,15 @@ def command(arguments: Sequence[str]) -> int:
         return INTERRUPTED
 
 
-def _parse(arguments: Sequence[str]):
-    parser = get_args_parser()
-    parser.prog = "nst-lab"
+class _Parser(argparse.ArgumentParser):
+    """Hydra's flags, with errors in one line."""
 
-    def refuse(message: str) -> NoReturn:
+    def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; nst-lab --help lists groups and keys, --hydra-help the flags")
 
-    parser.error = refuse
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(prog="nst-lab", parents=[get_args_parser()], add_help=False)
     options = parser.parse_intermixed_args(list(arguments))
     actions = {"--run": options.run, "--multirun": options.multirun, "--cfg": options.cfg, "--info": options.info}
     asked = [flag for flag, given in actions.items() if given]
@@ -91,7 +93,7 @@ def _print_configuration(cells: Sequence[Cell], package: str | None) -> int:
             check_key(package)
             settings = OmegaConf.create({package: OmegaConf.select(settings, package)})
         if len(cells) > 1:
-            print(f"--- # {index}: {' '.join(cell.overrides)}")
+            print(f"--- # {index}: {printable(' '.join(cell.overrides))}")
         print(OmegaConf.to_yaml(settings), end="")
     return 0
 
@@ -118,12 +120,12 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
     launch(composer, planned, overrides, watch)
     status = sweep.print_summary(planned)
     for folder, runs in experiments.items():
-        _conclude(folder, runs)
+        _conclude(folder, runs, silent=status != 0)
     return status
 
 
-def _conclude(folder: Path, planned: Sequence[sweep.Planned]) -> None:
-    """The pictures of an experiment, and where to look at them."""
+def _conclude(folder: Path, planned: Sequence[sweep.Planned], silent: bool) -> None:
+    """The pictures of an experiment, and where to look at them; `silent`: of a folder in which runs failed already."""
     from nst_lab.sweeps.grid import save_grid
     from nst_lab.sweeps.summary import write_summary
 
@@ -133,8 +135,10 @@ def _conclude(folder: Path, planned: Sequence[sweep.Planned]) -> None:
             picture = save_grid(planned, folder / "grid.png")
         write_summary(folder, planned, picture if len(planned) > 1 else None)
     except OSError as error:
-        print(f"nst-lab: {folder}: cannot be written ({error.strerror})", file=sys.stderr)
-    print(f"picture:     {picture if picture.is_file() else 'none'}")
-    print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {shlex.quote(str(folder))}")
+        if not silent:
+            print(f"nst-lab: {printable(str(folder))}: cannot be written ({error.strerror})", file=sys.stderr)
+    quoted = printable(shlex.quote(str(folder)))
+    print(f"picture:     {printable(str(picture)) if picture.is_file() else 'none'}")
+    print(f"TensorBoard: tensorboard --samples_per_plugin images=100 --logdir {quoted}")
     if len(planned) > 1:
-        print(f"comparison:  nst-compare {shlex.quote(str(folder))}")
+        print(f"comparison:  nst-compare {quoted}")

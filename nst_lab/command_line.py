@@ -25,14 +25,18 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; {self.prog} --help says more")
 
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The options of a command line."""
+        return self.parse_args(arguments)
+
 
 class RunsParser(Parser):
     """Of a command that makes runs: options may stand between overrides; what is interrupted can be gone on with."""
 
     interrupted = "interrupted; the same command goes on"
 
-    def parse_args(self, *arguments, **options) -> argparse.Namespace:
-        return self.parse_intermixed_args(*arguments, **options)
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        return self.parse_intermixed_args(arguments)
 
 
 def answer(parser: Parser, arguments: Sequence[str]) -> int:
@@ -41,8 +45,8 @@ def answer(parser: Parser, arguments: Sequence[str]) -> int:
     That of `run`; 2 after one line that says what is wrong; 130 if interrupted.
     """
     try:
-        options = parser.parse_args(arguments)
-        status = options.run(options)
+        options = parser.read(arguments)
+        status: int = options.run(options)
         sys.stdout.flush()
         return status
     except UserError as error:

@@ -23,7 +23,8 @@ class Memory:
         """What was made for `key` before, or what `make` makes now."""
         if key in self.kept:
             self.kept.move_to_end(key)
-            return self.kept[key][0]
+            recalled: T = self.kept[key][0]
+            return recalled
         made = make()
         size = _bytes(made)
         if size <= self.limit:

@@ -38,18 +38,18 @@ What they can and cannot show (figures: README, "Distances"):
 - None sees what is finer than 256 px, and none is a judgement of beauty.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log10
 from os import PathLike
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from skimage.color import rgb2lab
 from torch import Tensor
 
-from nst_lab.images.pictures import load_image, resize, target_size, to_bytes
+from nst_lab.images.pictures import load_image, resize, size_of, target_size, to_bytes
 from nst_lab.losses.distributions import directions, quantiles, relative_difference
 from nst_lab.losses.terms import gram_matrix, total_variation
 from nst_lab.network.architecture import LAYERS, input_statistics
@@ -96,7 +96,7 @@ def distances(
         ValueError: a picture is not (1, 3, H, W).
         WeightsError: the built-in weights are missing or damaged.
     """
-    height, width = picture.shape[-2:]
+    height, width = size_of(picture)
 
     def as_run_saw(image: Tensor, height: int, width: int) -> Seen:
         return _seen(_as_saved(resize(image, height, width, resampling=resampling)))
@@ -106,7 +106,7 @@ def distances(
         seen = _seen(_as_saved(picture))
         photograph = None if content is None else as_run_saw(content, height, width)
         paintings = {
-            name: as_run_saw(style, *target_size(*style.shape[-2:], max(height, width), "longer"))
+            name: as_run_saw(style, *target_size(*size_of(style), max(height, width), "longer"))
             for name, style in styles.items()
         }
         own = _measure(seen, device)
@@ -118,7 +118,7 @@ def distances(
 
 
 def distances_of_run(
-    picture_path: str | PathLike,
+    picture_path: str | PathLike[str],
     content: Tensor | None,
     styles: Mapping[str, Tensor],
     *,
@@ -156,7 +156,7 @@ def _as_saved(image: Tensor) -> Tensor:
 def _seen(image: Tensor) -> Seen:
     # The deepest layer needs a position in each direction, however narrow the picture.
     least = max(LAYERS[layer].stride for layer in STYLE_LAYERS)
-    height, width = (max(least, side) for side in target_size(*image.shape[-2:], SIZE, "longer"))
+    height, width = (max(least, side) for side in target_size(*size_of(image), SIZE, "longer"))
     return Seen(height, width, to_bytes(resize(image, height, width)).contiguous().numpy().tobytes())
 
 
@@ -202,10 +202,16 @@ def _mean_difference(measured: Sequence[Tensor], target: Sequence[Tensor]) -> fl
 
 
 def _color_difference(measured: Tensor, target: Tensor) -> float:
-    return (measured.double() - target.double()).norm().item()
+    distance: float = (measured.double() - target.double()).norm().item()
+    return distance
 
 
-STYLE_DISTANCES = {"style": _mean_difference, "swd": _mean_difference, "color": _color_difference}
+# By name of what is measured, which they compare.
+STYLE_DISTANCES: dict[str, Callable[[Any, Any], float]] = {
+    "style": _mean_difference,
+    "swd": _mean_difference,
+    "color": _color_difference,
+}
 PHOTOGRAPH_DISTANCES = ("content", "ssim", "psnr")  # None without a photograph
 PICTURE_DISTANCES = ("tv",)
 

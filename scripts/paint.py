@@ -1,5 +1,7 @@
 """Paint the built-in style images.
 
+As commands:
+
     python scripts/paint.py                        every work, into nst_lab/assets/paintings
     python scripts/paint.py mosaic --size 1024 --out /tmp
     python scripts/paint.py --list                 names, titles and techniques

@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+MOVED = {
+    "moved": "/well/a.png",
+    "moved_to_http": "http://192.0.2.1/a.png",
+    "moved_to_file": "file:///etc/hostname",
+    "circle": "/circle/a.png",
+}
+
 
 class PictureServer(ThreadingHTTPServer):
     """Serves `picture` under `/<behaviour>/<any name>`; `asked` counts the requests by behaviour."""
@@ -24,7 +31,9 @@ class PictureServer(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`well`, `wrong`, `cut`, `hang`, `long`, `404`, `500`, `404_once`, `500_twice`, `moved`, `moved_to_http`."""
+    """`well`, `wrong`, `cut`, `hang`, `long`, `endless`, `trickle`, `404`, `500`, `404_once`, `500_twice`, `circle`,
+    `moved`, `moved_to_http`, `moved_to_file`.
+    """
 
     server: PictureServer
 
@@ -35,10 +44,14 @@ class Handler(BaseHTTPRequestHandler):
         status, _, times = behaviour.partition("_")
         if status.isdecimal() and asked <= {"once": 1, "twice": 2, "": 1000}[times]:
             self.send_error(int(status))
-        elif behaviour in ("moved", "moved_to_http"):
+        elif behaviour in MOVED:
             self.send_response(302)
-            self.send_header("Location", "/well/a.png" if behaviour == "moved" else "http://192.0.2.1/a.png")
+            self.send_header("Location", MOVED[behaviour])
             self.end_headers()
+        elif behaviour in ("endless", "trickle"):
+            self.begin(None)
+            while not self.server.released.wait(0 if behaviour == "endless" else 0.02):
+                self.wfile.write(picture if behaviour == "endless" else picture[:100])
         elif behaviour == "hang":
             self.begin(len(picture))
             self.server.released.wait(30)
@@ -50,9 +63,11 @@ class Handler(BaseHTTPRequestHandler):
             sent = picture[::-1] if behaviour == "wrong" else picture
             self.begin(len(sent), sent)
 
-    def begin(self, length: int, content: bytes = b"") -> None:
+    def begin(self, length: int | None, content: bytes = b"") -> None:
+        """The answer, of a length that it tells or (None) does not."""
         self.send_response(200)
-        self.send_header("Content-Length", str(length))
+        if length is not None:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(content)
 

@@ -1,21 +1,17 @@
 """Sweeps that are killed, started twice, or spread over processes: the same bytes, every cell once, nothing broken."""
 
-import json
 import os
 import random
-import re
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from conftest import TINY, UNBOUNDED
+from launched import check_curves, check_that_nothing_is_broken, complete, made, results, run_folders, start
 from PIL import Image
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from nst_lab.running import runs
 from nst_lab.running.claims import standing
@@ -29,58 +25,6 @@ CELLS = (
     "style=starry_strokes,mosaic", "loss.content_weight=1,100", "threads=1", "log.checkpoint_seconds=0.05",
 )  # fmt: skip
 FEW = ("-m", *TINY, "init=noise", "seed=range(4)", "threads=1")
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "nst_lab", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
-def complete(folder: Path, *arguments: str, status: int = 0) -> str:
-    process = start(folder, *arguments)
-    out, err = process.communicate(timeout=900)
-    assert process.returncode == status, err
-    return out + err
-
-
-def run_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("outputs/*/*") if re.search("-[0-9a-f]{12}$", path.name))
-
-
-def results(folder: Path) -> dict[str, bytes]:
-    return {path.name: (path / "result.png").read_bytes() for path in run_folders(folder)}
-
-
-def check_that_nothing_is_broken(folder: Path) -> None:
-    """What anybody may read at any moment: manifests, pictures, lines and records are whole."""
-    for run in run_folders(folder):
-        if (run / "manifest.json").exists():
-            json.loads((run / "manifest.json").read_text())
-        if (run / "result.png").exists():
-            with Image.open(run / "result.png") as picture:
-                picture.load()
-        if (run / "metrics.jsonl").exists():
-            lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
-            assert all(line.endswith("\n") and json.loads(line) for line in lines)
-        for events in run.glob("events.*"):
-            assert all(event.wall_time for event in EventFileLoader(str(events)).Load())
-
-
-def check_curves(folder: Path) -> None:
-    for run in run_folders(folder):
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        assert [line["evaluation"] for line in lines] == list(range(1, len(lines) + 1))
-        assert all(earlier["seconds"] <= later["seconds"] for earlier, later in pairwise(lines))
-        events = [event for path in sorted(run.glob("events*")) for event in EventFileLoader(str(path)).Load()]
-        steps = [event.step for event in events for value in event.summary.value if value.tag == "loss/total"]
-        assert steps == list(range(1, len(lines) + 1))
-
-
-def made(folder: Path) -> list[dict]:
-    return [runs.read_manifest(run) for run in run_folders(folder)]
 
 
 @pytest.fixture(scope="module")

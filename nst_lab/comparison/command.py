@@ -11,7 +11,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import NoReturn
 
-from nst_lab.command_line import Parser, answer
+from nst_lab.command_line import Parser, answer, printable
 from nst_lab.comparison.compare import Comparison, compare, write_csv
 from nst_lab.comparison.reading import Runs
 from nst_lab.comparison.scanning import Problem, scan
@@ -122,4 +122,4 @@ def _print_notes(runs: Runs) -> None:
 
 
 def _line(problem: Problem) -> str:
-    return f"left out: {problem.folder}: {problem.reason}"
+    return printable(f"left out: {problem.folder}: {problem.reason}")

@@ -22,7 +22,7 @@ MEASURED = (*COSTS, "total_loss")  # columns beside the distances, whatever else
 log = logging.getLogger(__name__)
 
 
-def load_runs(*folders: str | os.PathLike) -> "Runs":
+def load_runs(*folders: str | os.PathLike[str]) -> "Runs":
     """The runs in or below `folders`, two levels deep.
 
         runs = nst_lab.load_runs("outputs/one_style")
@@ -124,7 +124,7 @@ class Runs:
             columns[key] = pandas.array([d.get(key) for d in self._distances], dtype="float64")
         for key in COSTS:
             columns[key] = pandas.array([_number(m.get(key)) for m in manifests], dtype="float64")
-        losses = [m.get("losses") if isinstance(m.get("losses"), dict) else {} for m in manifests]
+        losses: list[dict[str, Any]] = [told if isinstance(told := m.get("losses"), dict) else {} for m in manifests]
         columns["total_loss"] = pandas.array([_number(loss.get("total")) for loss in losses], dtype="float64")
         for key in ("stop_reason", "status", "error", "metrics_version", "fingerprint"):
             columns[key] = [m.get(key) for m in manifests]
@@ -144,7 +144,7 @@ class Runs:
     def curves(self, index: int) -> "pandas.DataFrame":
         """The losses of the run in row `index` by evaluation, weighted and raw (`terms`), accepted evaluations only."""
         lines = [
-            {key: value for key, value in line.items() if key != "terms"} | (line.get("terms") or {})
+            {key: value for key, value in line.items() if key != "terms"} | _terms(line)
             for line in read_curves(self.records[index].folder)
         ]
         return import_pandas().DataFrame(lines)
@@ -168,7 +168,7 @@ class Runs:
     def repeats(self) -> list[list[int]]:
         """The completed runs in groups that are equal in everything but the seed; a run found twice counts once."""
         keys = [key for key in self._differing if key != varying.REPEAT]
-        groups: dict[tuple, dict[Any, int]] = {}
+        groups: dict[tuple[Any, ...], dict[Any, int]] = {}
         for index in self._completed:
             group = groups.setdefault(tuple(map(self._rows[index].get, keys)), {})
             group.setdefault(self.records[index].manifest.get("fingerprint") or index, index)
@@ -220,6 +220,11 @@ def import_pandas() -> Any:
 
 def _is_one_of(value: Any, texts: Sequence[str]) -> bool:
     return any(varying.matches(value, text) for text in texts)
+
+
+def _terms(line: dict[str, Any]) -> dict[str, Any]:
+    terms = line.get("terms")
+    return terms if isinstance(terms, dict) else {}
 
 
 def _number(value: Any) -> float | None:

@@ -61,7 +61,8 @@ def _plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise UserError("the report needs plotly: pip install 'nst_lab[report]', or --no-html") from error
-    return get_plotlyjs()
+    script: str = get_plotlyjs()
+    return script
 
 
 def _sha256(script: str) -> str:

@@ -171,9 +171,9 @@ def _rounded(value: Any) -> float | int | None:
 class _Sources:
     """Content and style pictures, each once, with a thumbnail or what became of the file."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.shown: list[dict[str, Any]] = []
-        self._places: dict[tuple, int] = {}
+        self._places: dict[tuple[str, str, str | None], int] = {}
 
     def of(self, record: Record) -> list[int]:
         """The positions in `shown` of the pictures that a run was made from, the content first."""
@@ -193,16 +193,18 @@ class _Sources:
 
 def _sources_of(record: Record) -> Iterator[tuple[str, str, str | None, str]]:
     """Kind, image, sha256 and credit of content and styles."""
-    config, hashes, credits = (record.manifest.get(key) for key in ("config", "hashes", "credits"))
+    config: dict[str, Any] = record.manifest["config"]
+    hashes, credits = record.manifest.get("hashes"), record.manifest.get("credits")
     hashes = hashes if isinstance(hashes, dict) else {}
     content, styles = (section if isinstance(section := config.get(key), dict) else {} for key in ("content", "style"))
-    images = [("content", content.get("image"), hashes.get("content"))]
+    images: list[tuple[str, Any, Any]] = [("content", content.get("image"), hashes.get("content"))]
     names, sums = (value if isinstance(value, list) else [] for value in (styles.get("images"), hashes.get("styles")))
     images += [("style", name, sums[place] if place < len(sums) else None) for place, name in enumerate(names)]
     images = [source for source in images if isinstance(source[1], str)]
     credits = credits if isinstance(credits, list) else []
-    for place, source in enumerate(images):
-        yield (*source, str(credits[place]) if place < len(credits) else "")
+    for place, (kind, image, sha256) in enumerate(images):
+        known = sha256 if isinstance(sha256, str) else None
+        yield kind, image, known, str(credits[place]) if place < len(credits) else ""
 
 
 def _look_up(image: str, sha256: str | None) -> tuple[str | None, str | None]:

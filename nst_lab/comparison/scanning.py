@@ -42,7 +42,7 @@ class Problem:
     reason: str
 
 
-def scan(folders: Sequence[str | os.PathLike]) -> tuple[list[Record], list[Problem]]:
+def scan(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Record], list[Problem]]:
     """Every run in or below `folders`, in the order of their paths, and every folder that is not a completed one.
 
     A folder is a run if it has a `manifest.json`; else it is searched, two levels deep. Hidden folders are passed over.
@@ -60,8 +60,8 @@ def scan(folders: Sequence[str | os.PathLike]) -> tuple[list[Record], list[Probl
     once = {os.path.realpath(item.folder): item for item in found}
     items = sorted(once.values(), key=lambda item: item.folder)
     records = [item for item in items if isinstance(item, Record)]
-    problems = [Problem(item.folder, item.problem) if isinstance(item, Record) else item for item in items]
-    return records, [problem for problem in problems if problem.reason]
+    told = [(item.folder, item.problem if isinstance(item, Record) else item.reason) for item in items]
+    return records, [Problem(folder, reason) for folder, reason in told if reason]
 
 
 def _search(folder: str, depth: int, pool: ThreadPoolExecutor) -> list[Record | Problem]:
@@ -167,7 +167,7 @@ def read_curves(folder: Path, most: int | None = None) -> Iterator[dict[str, Any
     for index in _sample(len(lines), most):
         try:
             line = json.loads(lines[index])
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(line, dict) and (line.get("accepted", True) or index == 0):
             yield line

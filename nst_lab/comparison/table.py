@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from nst_lab.command_line import printable
 from nst_lab.comparison.compare import CAVEAT, LOSS, MAIN_DISTANCES, Comparison
 from nst_lab.running.runs import RESULT
 
@@ -85,15 +86,17 @@ def _columns(
     columns = [_Column("", [BEST if row == best else FRONT if row in front else "" for row in order])]
     for key in comparison.settings:
         labels = comparison.labels(key)
-        columns.append(_Column(key.replace(".", ".\n") if narrow else key, [labels[row] for row in order]))
+        heading = printable(key)
+        cells = [printable(labels[row]) for row in order]
+        columns.append(_Column(heading.replace(".", ".\n") if narrow else heading, cells))
     for place, key in enumerate(measures):
         optional = 0 if key in KEPT or key == sort else place + 2
         cells = [_shown(comparison, row, key) for row in order]
-        columns.append(_Column(COSTS.get(key, (key,))[0], cells, number=True, optional=optional))
+        columns.append(_Column(COSTS.get(key, (printable(key),))[0], cells, number=True, optional=optional))
     repeats = comparison.table["repeats"]
     if (repeats > 1).any():
         columns.append(_Column("runs", [str(repeats[row]) for row in order], number=True))
-    folders = [Path(comparison.table.at[row, "folder"]).name for row in order]
+    folders = [printable(Path(comparison.table.at[row, "folder"]).name) for row in order]
     short = [f"…{name[-12:]}" if narrow and len(name) > 13 else name for name in folders]
     return [*columns, _Column("folder", short, optional=1)]
 
@@ -143,5 +146,5 @@ def _print_best(comparison: Comparison, max_content: float | None) -> None:
         print(f"no run has a content distance of at most {max_content:g}")
         return
     style, content = (_shown(comparison, best, key) for key in ("style", "content"))
-    print(f"best:   {comparison.describe(best) or 'the only run'}: style {style}, content {content}")
-    print(f"        {Path(comparison.table.at[best, 'folder']) / RESULT}")
+    print(f"best:   {printable(comparison.describe(best)) or 'the only run'}: style {style}, content {content}")
+    print(f"        {printable(str(Path(comparison.table.at[best, 'folder']) / RESULT))}")

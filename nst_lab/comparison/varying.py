@@ -95,7 +95,7 @@ def _follows(key: str, rows: Sequence[dict[str, Any]]) -> bool:
     sources = FOLLOWS.get(key) or (("convention",) if key in _of_conventions() else None)
     if sources is None:
         return False
-    values: dict[tuple, Any] = {}
+    values: dict[tuple[Any, ...], Any] = {}
     return all(values.setdefault(tuple(map(row.get, sources)), row.get(key)) == row.get(key) for row in rows)
 
 
@@ -171,7 +171,7 @@ def in_order(values: set[Any]) -> list[Any]:
     return sorted(values, key=rank)
 
 
-def rank(value: Any) -> tuple:
+def rank(value: Any) -> tuple[Any, ...]:
     """What a value is sorted by: nothing first, numbers by size, lists by length, the rest by alphabet."""
     if value is None:
         return (0,)

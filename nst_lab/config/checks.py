@@ -3,16 +3,16 @@
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields, is_dataclass
+from math import isfinite
 from os.path import isfile  # unlike Path.is_file, false for what cannot be a name
 from pathlib import Path
 from typing import Any
 
 from nst_lab.config.controls import check_controls
-from nst_lab.config.schema import Config, Rule, used_styles
+from nst_lab.config.schema import Config, Rule, Scale, layers_by_style, used_styles
 from nst_lab.config.statistics import GRAM_BASED, STATISTICS
-from nst_lab.config.values import check_count, check_distinct, check_image, show
+from nst_lab.config.values import check_count, check_distinct, check_image, show, value_at
 from nst_lab.errors import ConfigError, WeightsError, nearest
 from nst_lab.network import weight_files
 
@@ -22,6 +22,8 @@ NULL_HAS_MEANING = {
     "style.guides", "style.fine", "init.image", "threads", "scales", "model.means", "runner.strips",
 }  # fmt: skip
 
+LARGEST = 1e100  # of whole numbers: squared, as pixels are, it is still a number for floating point
+
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 LISTED = {
     float: "numbers such as [1, 2]",
@@ -30,33 +32,35 @@ LISTED = {
     str | None: "texts or nulls such as [a, null]",
     list[float]: "lists of numbers such as [[1, 2], [1]]",
     list[str]: "lists of texts such as [[a, b], [c]]",
+    Scale: "scales such as [{factor: 0.5, share: 1}, {factor: 1, share: 1}]",
 }
 
 
-def section_of(field: Field) -> type | None:
+def section_of(field: Field[Any]) -> type | None:
     """The dataclass behind a section of the schema, None for a plain key."""
-    return field.default_factory if field.default_factory is not NO_DEFAULT else None
+    return field.default_factory if isinstance(field.default_factory, type) else None
 
 
-def schema_keys(section: type = Config, prefix: str = "") -> dict[str, Field]:
+def schema_keys(section: type = Config, prefix: str = "") -> dict[str, Field[Any]]:
     """Dotted key -> dataclass field of every plain key of the schema."""
-    keys = {}
+    keys: dict[str, Field[Any]] = {}
     for field in fields(section):
         nested = section_of(field)
         keys |= schema_keys(nested, f"{prefix}{field.name}.") if nested else {f"{prefix}{field.name}": field}
     return keys
 
 
-def expected_type(field: Field) -> str:
+def expected_type(field: Field[Any]) -> str:
     """The type of a key in words."""
-    options = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else ()
-    kind = options[0] if options else field.type
+    options = typing.get_args(field.type)
+    nullable = types.NoneType in options
+    kind: Any = options[0] if nullable else field.type
     if typing.get_origin(kind) is list:
         item = typing.get_args(kind)[0]
         words = f"a list of {LISTED.get(item) or item.__name__.lower() + 's'}"
     else:
         words = WORDS.get(kind, kind.__name__)
-    return f"{words} or null" if options else words
+    return f"{words} or null" if nullable else words
 
 
 def check_key(key: str, value: Any = "") -> None:
@@ -74,7 +78,7 @@ def check_key(key: str, value: Any = "") -> None:
     raise ConfigError(f"{key}={show(value)}: no such key; {where}: {', '.join(siblings)}{full}")
 
 
-def check_unknown_keys(settings: dict, section: type = Config, prefix: str = "") -> None:
+def check_unknown_keys(settings: dict[str, Any], section: type = Config, prefix: str = "") -> None:
     """Raise at the first key of `settings` that the schema lacks (a user's YAML file may bring one)."""
     nested = {field.name: section_of(field) for field in fields(section)}
     for name, value in settings.items():
@@ -82,13 +86,34 @@ def check_unknown_keys(settings: dict, section: type = Config, prefix: str = "")
             raise ConfigError("experiment: the first line of an experiment's file must be '# @package _global_'")
         if name not in nested:
             check_key(f"{prefix}{name}", value)
-        elif nested[name]:
+        elif inner := nested[name]:
             if not isinstance(value, dict):
                 raise ConfigError(f"{prefix}{name}={show(value)}: expected a section with keys, got a plain value")
-            check_unknown_keys(value, nested[name], f"{prefix}{name}.")
+            check_unknown_keys(value, inner, f"{prefix}{name}.")
 
 
-def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
+def check_shapes(settings: dict[str, Any]) -> None:
+    """Raise at the first value that is not nested as its key's type is; what lies in it is for OmegaConf to type."""
+    for key, field in schema_keys().items():
+        value = value_at(settings, key)
+        if not _is_shaped_as(value, field.type):
+            raise ConfigError(f"{key}={show(value)}: expected {expected_type(field)}")
+
+
+def _is_shaped_as(value: Any, kind: Any) -> bool:
+    options = typing.get_args(kind)
+    if value is None:
+        return True
+    if types.NoneType in options:
+        return _is_shaped_as(value, options[0])
+    if typing.get_origin(kind) is list:
+        return isinstance(value, list) and all(_is_shaped_as(item, options[0]) for item in value)
+    if is_dataclass(kind):
+        return isinstance(value, dict) and set(value) == {field.name for field in fields(kind)}
+    return not isinstance(value, (list, dict)) and not (type(value) is int and abs(value) > LARGEST)
+
+
+def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
     """Dotted key, field and value of every plain key of a typed configuration."""
     for field in fields(config):
         value = getattr(config, field.name)
@@ -122,8 +147,10 @@ def check_config(config: Config) -> None:
 
 
 def _check_text(key: str, value: Any) -> None:
-    """Names of files may be any bytes, but manifests, event files and captions are UTF-8."""
+    """Names of files may be any bytes but zero, but manifests, event files and captions are UTF-8."""
     for item in _items(value):
+        if "\0" in str(item):
+            raise ConfigError(f"{key}={show(value)}: holds a zero byte, which no name may")
         try:
             str(item).encode()
         except UnicodeEncodeError as error:
@@ -206,10 +233,7 @@ def _check_statistic(config: Config) -> None:
         )
     if loss.style_scale == "target" and name != "gram":
         raise ConfigError(f"loss.style_scale=target: only loss.statistic=gram has it, not {name}; expected none")
-    own = [(config.layers.style, config.layers.style_weights)]
-    if style.layers is not None:
-        every = zip(style.layers, style.layer_weights, style.weights, strict=True)
-        own = [(layers, weights) for layers, weights, share in every if share > 0]
+    own = [each for each, share in zip(layers_by_style(config), style.weights, strict=True) if share > 0]
     pairs = (pair for layers, weights in own for pair in zip(layers, weights, strict=True))
     used = dict.fromkeys(layer for layer, weight in pairs if weight > 0)
     if name == "histogram" and not set(used).intersection(loss.histogram_layers):
@@ -265,6 +289,8 @@ def _check_scales(config: Config) -> None:
     if not scales or scales[-1].factor != 1:
         last = show(scales[-1].factor) if scales else "missing"
         raise ConfigError(f"scales: the last factor is {last}, expected 1, so that the result has the size asked for")
+    if not isfinite(config.optimizer.evaluations * sum(scale.share for scale in scales)):
+        raise ConfigError(f"scales[0].share={show(scales[0].share)}: the shares of all add up to too much to divide by")
 
 
 def _check_model(config: Config) -> None:

@@ -8,25 +8,28 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
+from os.path import expanduser, isdir  # unlike those of Path, they take what cannot be a name, or a user's home
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from nst_lab.config import seed_runs
-from nst_lab.config.checks import check_config, check_key, check_unknown_keys, expected_type, schema_keys, show
+from nst_lab.config.checks import check_config, check_key, check_unknown_keys, expected_type, schema_keys
 from nst_lab.config.filling import fill, fill_derived, overrides_of
-from nst_lab.config.schema import Config
-from nst_lab.config.values import value_at
+from nst_lab.config.schema import Config, Scale
+from nst_lab.config.values import show, value_at
 from nst_lab.errors import ConfigError, nearest
+
+MOST_CELLS = 100_000  # of a sweep: each is composed and kept
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,13 @@ class Composer:
     def __init__(self, config_dir: str | Path | None = None):
         setup_globals()
         self.config_dir = config_dir
+        self.directory: Path | None = None  # that one, resolved
         search_path = create_config_search_path(str(conf_directory()))
         if config_dir is not None:
-            directory = Path(config_dir).expanduser().resolve()
-            if not directory.is_dir():
+            if not isdir(expanduser(config_dir)):
                 raise ConfigError(f"--config-dir {config_dir}: not a folder")
-            search_path.prepend(provider="command-line", path=f"file://{directory}")
+            self.directory = Path(expanduser(config_dir)).resolve()
+            search_path.prepend(provider="command-line", path=f"file://{self.directory}")
         self.loader = ConfigLoaderImpl(config_search_path=search_path)
         self._parsed: dict[str, Override] = {}
         self._overrides: dict[str, tuple[Override, bool]] = {}
@@ -79,17 +83,21 @@ class Composer:
         return [self._parsed.get(text) or self._parse(text) for text in overrides]
 
     def _parse(self, text: str) -> Override:
+        override = self._read(text)
+        self._check_override(override, text)
+        self._parsed[text] = override
+        return override
+
+    def _read(self, text: str) -> Override:
         try:
             [override] = OverridesParser.create(config_loader=self.loader).parse_overrides([text])
-        except HydraException:
+        except (HydraException, ValueError, OSError, RecursionError):  # numbers and names too long, lists too deep
             override = None
         if override is None or not override.key_or_group:
             raise ConfigError(
                 f"{text}: not an override; expected key=value, the value quoted if it has spaces or one of "
                 "()[]{}:=,'\" (in a shell: 'key=\"a b\"')"
             )
-        self._check_override(override, text)
-        self._parsed[text] = override
         return override
 
     def _check_override(self, override: Override, text: str) -> None:
@@ -101,10 +109,15 @@ class Composer:
             raise ConfigError(f"{text}: cannot be set; runs stay in the current directory and Hydra's keys are hydra.…")
         if key == "search":
             raise ConfigError(f"{text}: a search is several runs; nst-search {text.partition('=')[2]} makes them")
+        if key == "hydra.sweeper" or key.startswith("hydra.sweeper.params"):
+            raise ConfigError(f"{text}: cannot be set; a sweep is -m key=a,b, or hydra.sweeper.params of an experiment")
         if key.startswith("hydra.") or (key.startswith("hydra/") and not choices):
             return
         if override.is_interval_sweep():
             raise ConfigError(f"{text}: an interval has no values of its own to sweep; list them, or use range(…)")
+        swept = override.value()
+        if isinstance(swept, RangeSweep) and not _is_short(swept):
+            raise ConfigError(f"{text}: a sweep has {MOST_CELLS} runs at most")
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         if key == seed_runs.KEY:
             for value in values:
@@ -137,22 +150,25 @@ class Composer:
 
         `overrides` were parsed before.
         """
-        own = [self._recognised(text) for text in overrides]
-        chosen = tuple(override.input_line for override, chooses in own if chooses)
+        own = [(text, *self._recognised(text)) for text in overrides]
+        chosen = tuple(text for text, _, chooses in own if chooses)
         if chosen not in self._compositions:
-            composed = self.load(list(chosen))
-            self._compositions[chosen] = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+            self._compositions[chosen] = of_job(self.load(list(chosen)))
         composed = deepcopy(self._compositions[chosen])
         try:
-            ConfigLoaderImpl._apply_overrides_to_config([o for o, chooses in own if not chooses], composed)
+            for text, override, chooses in own:
+                if not chooses:
+                    ConfigLoaderImpl._apply_overrides_to_config([override], composed)
         except HydraException as error:
             raise ConfigError(one_line(error)) from error
+        except RecursionError as error:
+            raise ConfigError(f"{text}: lists within lists, too deep") from error
         return finish(composed)
 
     def _recognised(self, text: str) -> tuple[Override, bool]:
         """A parsed override, and whether it is a choice of a group (or Hydra's own) and not a value."""
         if text not in self._overrides:
-            [override] = OverridesParser.create(config_loader=self.loader).parse_overrides([text])
+            override = self._read(text)
             chooses = override.is_hydra_override() or bool(self.loader.get_group_options(override.key_or_group))
             self._overrides[text] = override, chooses
         return self._overrides[text]
@@ -165,9 +181,22 @@ class Composer:
         return finish(self.load(seed_runs.expand(overrides)))
 
 
+def _is_short(sweep: RangeSweep) -> bool:
+    """Whether a range has an end, and no more values than a sweep may have."""
+    return abs((sweep.stop or 0) - (sweep.start or 0)) < MOST_CELLS * abs(sweep.step)
+
+
+def as_given(override: Override) -> str:
+    """The text of a parsed override."""
+    assert override.input_line is not None
+    return override.input_line
+
+
 def _check_convention_name(composed: DictConfig) -> None:
     """A copied convention that keeps the name of its original would pass for it in folders and manifests."""
     chosen = OmegaConf.select(composed, "hydra.runtime.choices.convention")
+    if not isinstance(composed.convention, DictConfig):
+        raise ConfigError(f"convention={chosen}: expected a file of keys with values")
     name = OmegaConf.select(composed, "convention.name")
     if chosen is not None and name is not None and name != chosen:
         raise ConfigError(f"convention={chosen}: its file says name: {name}, expected name: {chosen}")
@@ -180,19 +209,30 @@ def _hint_for_files(group: str) -> str:
     }.get(group, "")
 
 
+def of_job(composed: DictConfig) -> DictConfig:
+    """What is not Hydra's own of a composed configuration."""
+    return OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+
+
+def to_dict(config: DictConfig | ListConfig, *, resolve: bool = False) -> dict[str, Any]:
+    """A mapping of OmegaConf as nested dictionaries and lists; complete, if it is resolved."""
+    container = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
 def finish(composed: DictConfig) -> Config:
     """Fill nulls from the convention, type and check a composed configuration."""
     try:
-        job = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
-        settings = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
+        settings = to_dict(of_job(composed), resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(one_line(error)) from error
     filled = fill(settings)
     check_unknown_keys(filled)
     config = _typed(filled)
-    config.out_dir = str(Path(config.out_dir).expanduser())
+    config.out_dir = str(Path(expanduser(config.out_dir)))
     if config.model.weights is not None:
-        config.model.weights = str(Path(config.model.weights).expanduser())
+        config.model.weights = str(Path(expanduser(config.model.weights)))
     fill_derived(config)
     config.convention_overrides = overrides_of(config)
     check_config(config)
@@ -201,28 +241,36 @@ def finish(composed: DictConfig) -> Config:
 
 def _typed(settings: dict[str, Any]) -> Config:
     try:
-        return OmegaConf.to_object(OmegaConf.merge(_schema(), _with_rows(settings)))
+        config = OmegaConf.to_object(OmegaConf.merge(_schema(), _with_rows(settings)))
     except OmegaConfBaseException as error:
-        key = (error.full_key or "").partition("[")[0]
+        key = "scales" if error.object_type is Scale else (error.full_key or "").partition("[")[0]
         field = schema_keys().get(key)
         if field is None:
             raise ConfigError(one_line(error)) from error
+        if isinstance(error, MissingMandatoryValue):
+            raise ConfigError(f"{key}: missing; expected {expected_type(field)}") from error
         value = value_at(settings, key)
+        if "${" in str(value):
+            raise ConfigError(f"{key}={show(value)}: ${{ begins a reference to another key; rename the file") from error
         if value is None and error.full_key:
             raise ConfigError(f"{key}=null: expected {expected_type(field)}") from error
         given = repr(value) if isinstance(value, float) else show(value)  # 1000.0 is no whole number
         raise ConfigError(f"{key}={given}: expected {expected_type(field)}") from error
+    assert isinstance(config, Config)
+    return config
 
 
 def _with_rows(settings: dict[str, Any]) -> dict[str, Any]:
     """Lists of lists as OmegaConf takes them: it has no words for what is no list, and no 1 for a number in them."""
     style = settings.get("style")
-    rows_of = {key: style.get(key) for key in ("layers", "layer_weights")} if isinstance(style, dict) else {}
-    for key, rows in rows_of.items():
+    if not isinstance(style, dict):
+        return settings
+    for key in ("layers", "layer_weights"):
+        rows = style.get(key)
         if isinstance(rows, list) and not all(isinstance(row, list) for row in rows):
             field = schema_keys()[f"style.{key}"]
             raise ConfigError(f"style.{key}={show(rows)}: expected {expected_type(field)}")
-    weights = rows_of.get("layer_weights")
+    weights = style.get("layer_weights")
     if not isinstance(weights, list):
         return settings
     numbers = [[float(each) if type(each) is int else each for each in row] for row in weights]
@@ -231,7 +279,8 @@ def _with_rows(settings: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _schema() -> DictConfig:
-    return OmegaConf.structured(Config)
+    schema: DictConfig = OmegaConf.structured(Config)
+    return schema
 
 
 def one_line(error: BaseException) -> str:
@@ -257,12 +306,10 @@ OF_EACH_STYLE = ("layers", "sizes", "masks", "guides", "guidance", "fine", "fine
 @cache
 def shipped_defaults() -> dict[str, Any]:
     """The values in `conf/` of what no convention owns and a run is known by."""
-    config = OmegaConf.load(conf_directory() / "config.yaml")
-    optimizer = OmegaConf.load(conf_directory() / "optimizer" / "convention.yaml")
-    style = OmegaConf.to_container(OmegaConf.load(conf_directory() / "style" / "none.yaml"))
-    color = OmegaConf.load(conf_directory() / "color" / "none.yaml")
+    names = ("config", "optimizer/convention", "style/none", "color/none")
+    config, optimizer, style, color = (to_dict(OmegaConf.load(conf_directory() / f"{name}.yaml")) for name in names)
     shipped = {key: config[key] for key in ("size", "seed", "scales", "precision")}
-    shipped |= {"optimizer.evaluations": optimizer.evaluations, "content.mask": None}
+    shipped |= {"optimizer.evaluations": optimizer["evaluations"], "content.mask": None}
     shipped |= {f"style.{key}": value for key, value in style.items() if key in OF_EACH_STYLE}
     return shipped | {f"color.{key}": value for key, value in color.items()}
 

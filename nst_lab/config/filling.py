@@ -1,12 +1,12 @@
 """What a configuration leaves open, filled in: by its convention, or from other keys. And what it says differently."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from operator import attrgetter
 from typing import Any
 
-from nst_lab.config.checks import check_key
+from nst_lab.config.checks import check_key, check_shapes
 from nst_lab.config.profiles import PROFILES, SYNONYMS, layer_weights
 from nst_lab.config.schema import Config
 from nst_lab.config.values import show, value_at
@@ -38,6 +38,7 @@ def fill(settings: dict[str, Any]) -> dict[str, Any]:
     for section, key, value in _chosen(convention, lambda name, choice: value_at(settings, f"{name}.{choice}")):
         if isinstance(settings.get(section), dict):
             _fill_nulls(settings[section], {key: value}, f"{section}.")
+    check_shapes(settings)
     _fill_rows(settings.get("style"), settings.get("layers"))
     return settings | {"convention": name, "convention_overrides": []}
 
@@ -89,17 +90,16 @@ def _plain_values(convention: dict[str, Any]) -> dict[str, Any]:
 def _chosen(convention: dict[str, Any], choice_of: Callable[[str, str], Any]) -> Iterator[tuple[str, str, Any]]:
     """Section, key and value of what the convention's tables give for the choices made."""
     for section, table, choice, key in TABLES:
-        values = convention.get(section, {})
-        if values.get(key) is None:
-            yield section, key, values.get(table, {}).get(str(choice_of(section, choice)))
+        if value_at(convention, f"{section}.{key}") is None:
+            yield section, key, value_at(convention, f"{section}.{table}.{choice_of(section, choice)}")
 
 
 def _name_profiles_alike(settings: dict[str, Any]) -> None:
     """In place: a profile that goes by two names has one from here on, so that its runs are the same."""
     layers = settings.get("layers")
     for key in ("content_profile", "style_profile"):
-        if isinstance(layers, dict) and layers.get(key) in SYNONYMS:
-            layers[key] = SYNONYMS[layers[key]]
+        if isinstance(layers, dict) and (name := str(layers.get(key))) in SYNONYMS:
+            layers[key] = SYNONYMS[name]
 
 
 LISTS = ("layers", "layer_weights", "sizes", "masks", "guides", "fine")
@@ -134,7 +134,7 @@ def _fill_nulls(settings: dict[str, Any], values: dict[str, Any], prefix: str = 
             settings[key] = value
 
 
-def derived(config: Config) -> Iterator[tuple[str, list]]:
+def derived(config: Config) -> Iterator[tuple[str, Sequence[object]]]:
     """The keys that follow from others, and what follows: weights from their profile, input statistics."""
     layers, style, model = config.layers, config.style, config.model
     for kind in ("content", "style"):

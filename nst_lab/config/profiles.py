@@ -37,5 +37,5 @@ LAYER_PROFILES: dict[str, dict[str, Profile]] = {
 
 def layer_weights(kind: str, profile: str | None, names: Sequence[str]) -> list[float] | None:
     """The weights of the content or style layers `names` by a profile; None if it or one of them is unknown."""
-    weigh = LAYER_PROFILES[kind].get(SYNONYMS.get(profile, profile))
+    weigh = LAYER_PROFILES[kind].get(SYNONYMS.get(profile, profile)) if profile else None
     return weigh(names) if weigh and all(name in LAYERS for name in names) else None

@@ -1,19 +1,25 @@
 """The typed schema of a configuration. Types and valid values live here; the values themselves live in `conf/`.
 
-A key typed `X | None` whose description says so may be `null`, which stands for "the convention's"; `composition.py`
-fills it in. Everything that follows sees a filled `Config`.
+A key typed `Conventional[X]` may be `null`, which stands for "the convention's"; `composition.py` fills it in, so that
+everything that follows sees an `X`. Where a key is typed `X | None`, null means something of its own.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
 
 from omegaconf import MISSING
 
 from nst_lab.config.profiles import LAYER_PROFILES, SYNONYMS
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.network.architecture import LAYERS
+
+if TYPE_CHECKING:
+    T = TypeVar("T")
+    Conventional = Annotated[T, "null until it is filled in"]
+else:
+    Conventional = Optional
 
 
 @dataclass(frozen=True)
@@ -90,11 +96,11 @@ class Style:
     """
 
     images: list[str] = _key()
-    weights: list[float] | None = _at_least(0)
-    blend: str | None = _one_of("weighted", "sum", "loss_share", "targets")
+    weights: Conventional[list[float]] = _at_least(0)
+    blend: Conventional[str] = _one_of("weighted", "sum", "loss_share", "targets")
     size: int | None = _at_least(1)
-    profile: str | None = _one_of("ones", "uniform")
-    upscale: bool | None = _key()
+    profile: Conventional[str] = _one_of("ones", "uniform")
+    upscale: Conventional[bool] = _key()
     layers: list[list[str]] | None = _layer_names()
     layer_weights: list[list[float]] | None = _at_least(0)
     sizes: list[int | None] | None = _at_least(1)
@@ -110,72 +116,72 @@ class Style:
 class Layers:
     """Taps of the content and style representation; null weights follow the profile."""
 
-    content: list[str] | None = _layer_names()
-    style: list[str] | None = _layer_names()
-    content_weights: list[float] | None = _at_least(0)
-    style_weights: list[float] | None = _at_least(0)
-    content_profile: str | None = _one_of(*LAYER_PROFILES["content"], *SYNONYMS)
-    style_profile: str | None = _one_of(*LAYER_PROFILES["style"], *SYNONYMS)
+    content: Conventional[list[str]] = _layer_names()
+    style: Conventional[list[str]] = _layer_names()
+    content_weights: Conventional[list[float]] = _at_least(0)
+    style_weights: Conventional[list[float]] = _at_least(0)
+    content_profile: Conventional[str] = _one_of(*LAYER_PROFILES["content"], *SYNONYMS)
+    style_profile: Conventional[str] = _one_of(*LAYER_PROFILES["style"], *SYNONYMS)
 
 
 @dataclass
 class Loss:
     """Factors and forms of the three terms; see `losses/` for the formulas."""
 
-    content_weight: float | None = _at_least(0)
-    style_weight: float | None = _at_least(0)
-    tv_weight: float | None = _at_least(0)
-    statistic: str | None = _one_of(*STATISTICS)
-    gram_divisor: str | None = _one_of("positions", "channels_positions", "none")
-    gram_shift: float | None = _finite()
-    content_reduction: str | None = _one_of("mean", "sum")
-    content_factor: float | None = _more_than(0)
-    style_reduction: str | None = _one_of("mean", "sum")
-    style_factor: float | None = _more_than(0)
-    style_scale: str | None = _one_of("none", "target")
-    w2_sqrt: str | None = _one_of("exact", "newton_schulz12")
-    w2_eps: float | None = _more_than(0)
-    mmd_c: float | None = _at_least(0)
-    mmd_samples: int | None = _between(1, 100_000)
-    histogram_layers: list[str] | None = _layer_names()
-    histogram_weight: float | None = _at_least(0)
-    tv_form: str | None = _one_of("l1", "squared", "nine_point", "squared_gradient", "l2", "power")
-    tv_exponent: float | None = _at_least(1)
-    tv_reduction: str | None = _one_of("mean", "sum")
-    tv_factor: float | None = _more_than(0)
-    tv_range: float | None = _more_than(0)
+    content_weight: Conventional[float] = _at_least(0)
+    style_weight: Conventional[float] = _at_least(0)
+    tv_weight: Conventional[float] = _at_least(0)
+    statistic: Conventional[str] = _one_of(*STATISTICS)
+    gram_divisor: Conventional[str] = _one_of("positions", "channels_positions", "none")
+    gram_shift: Conventional[float] = _finite()
+    content_reduction: Conventional[str] = _one_of("mean", "sum")
+    content_factor: Conventional[float] = _more_than(0)
+    style_reduction: Conventional[str] = _one_of("mean", "sum")
+    style_factor: Conventional[float] = _more_than(0)
+    style_scale: Conventional[str] = _one_of("none", "target")
+    w2_sqrt: Conventional[str] = _one_of("exact", "newton_schulz12")
+    w2_eps: Conventional[float] = _more_than(0)
+    mmd_c: Conventional[float] = _at_least(0)
+    mmd_samples: Conventional[int] = _between(1, 100_000)
+    histogram_layers: Conventional[list[str]] = _layer_names()
+    histogram_weight: Conventional[float] = _at_least(0)
+    tv_form: Conventional[str] = _one_of("l1", "squared", "nine_point", "squared_gradient", "l2", "power")
+    tv_exponent: Conventional[float] = _at_least(1)
+    tv_reduction: Conventional[str] = _one_of("mean", "sum")
+    tv_factor: Conventional[float] = _more_than(0)
+    tv_range: Conventional[float] = _more_than(0)
 
 
 @dataclass
 class Init:
     """The starting image; `noise_mean` and `noise_std` in the image's [0, 1], `mix` is the share of noise."""
 
-    kind: str | None = _one_of("content", "style", "noise", "gray", "mix", "file")
+    kind: Conventional[str] = _one_of("content", "style", "noise", "gray", "mix", "file")
     image: str | None = _key()
-    noise: str | None = _one_of("normal", "uniform")
-    noise_origin: str | None = _one_of("zero", "input_mean")
-    noise_mean: float | None = _finite()
-    noise_std: float | None = _at_least(0)
-    mix: float | None = _between(0, 1)
+    noise: Conventional[str] = _one_of("normal", "uniform")
+    noise_origin: Conventional[str] = _one_of("zero", "input_mean")
+    noise_mean: Conventional[float] = _finite()
+    noise_std: Conventional[float] = _at_least(0)
+    mix: Conventional[float] = _between(0, 1)
 
 
 @dataclass
 class Optimizer:
     """The optimiser and its budget in closure evaluations; the rates are in the units that the optimiser sees."""
 
-    name: str | None = _one_of("lbfgs", "lbfgs_torch", "adam", "sgd")
+    name: Conventional[str] = _one_of("lbfgs", "lbfgs_torch", "adam", "sgd")
     evaluations: int = _at_least(1)
-    learning_rate: float | None = _more_than(0)
-    history: int | None = _between(1, 10_000)
-    warm_start: str | None = _one_of("none", "colors")
-    revive: int | None = _at_least(0)
-    betas: list[float] | None = _between(0, 0.999999)
-    momentum: float | None = _between(0, 1)
-    pixel_scale: float | None = _more_than(0)
-    bounds: str | None = _one_of("none", "straight_through", "clip", "project")
-    bounds_range: str | None = _one_of("unit", "style")
-    averaging: float | None = _between(0, 0.999999)
-    carry_state: bool | None = _key()
+    learning_rate: Conventional[float] = _more_than(0)
+    history: Conventional[int] = _between(1, 10_000)
+    warm_start: Conventional[str] = _one_of("none", "colors")
+    revive: Conventional[int] = _at_least(0)
+    betas: Conventional[list[float]] = _between(0, 0.999999)
+    momentum: Conventional[float] = _between(0, 1)
+    pixel_scale: Conventional[float] = _more_than(0)
+    bounds: Conventional[str] = _one_of("none", "straight_through", "clip", "project")
+    bounds_range: Conventional[str] = _one_of("unit", "style")
+    averaging: Conventional[float] = _between(0, 0.999999)
+    carry_state: Conventional[bool] = _key()
     tolerance: float = _at_least(0)
     window: int = _at_least(2)
 
@@ -192,7 +198,7 @@ class Color:
 class Scale:
     """One step of a coarse-to-fine schedule: `factor` of the final size, `share` of the evaluations."""
 
-    factor: float = _more_than(0)
+    factor: float = _key(Rule(lambda value: 0 < value <= 1, "a number greater than 0, at most 1"))
     share: float = _more_than(0)
 
 
@@ -200,15 +206,15 @@ class Scale:
 class Model:
     """The network: weights, input statistics (null = those of the weights), pooling and padding."""
 
-    weights: str | None = _key()
+    weights: Conventional[str] = _key()
     seed: int = _between(0, 2**63 - 1)
-    normalized: bool | None = _key()
+    normalized: Conventional[bool] = _key()
     means: str | None = _key()
-    pooling: str | None = _one_of("max", "avg")
-    padding: str | None = _one_of("zeros", "replicate", "reflect")
-    padding_first: str | None = _one_of("zeros", "replicate", "reflect")
-    mean: list[float] | None = _finite()
-    std: list[float] | None = _more_than(0)
+    pooling: Conventional[str] = _one_of("max", "avg")
+    padding: Conventional[str] = _one_of("zeros", "replicate", "reflect")
+    padding_first: Conventional[str] = _one_of("zeros", "replicate", "reflect")
+    mean: Conventional[list[float]] = _finite()
+    std: Conventional[list[float]] = _more_than(0)
 
 
 @dataclass
@@ -218,7 +224,7 @@ class Log:
     """
 
     every: int = _at_least(1)
-    images: int = _at_least(0)
+    images: int = _between(0, 100_000)
     checkpoint_seconds: float = _at_least(0)
     distances: bool = _key()
 
@@ -247,8 +253,8 @@ class Config:
     out_dir: str = _key()
     convention: str = _key()
     size: int = _at_least(1)
-    size_rule: str | None = _one_of("longer", "shorter", "height", "area", "exact")
-    resampling: str | None = _one_of("bicubic", "bilinear")
+    size_rule: Conventional[str] = _one_of("longer", "shorter", "height", "area", "exact")
+    resampling: Conventional[str] = _one_of("bicubic", "bilinear")
     seed: int = _between(0, 2**63 - 1)
     device: str = _device()
     precision: str = _one_of("fp32", "tf32", "bf16")
@@ -259,7 +265,7 @@ class Config:
     loss: Loss = field(default_factory=Loss)
     init: Init = field(default_factory=Init)
     optimizer: Optimizer = field(default_factory=Optimizer)
-    parametrisation: str | None = _one_of("pixel", "fourier")
+    parametrisation: Conventional[str] = _one_of("pixel", "fourier")
     color: Color = field(default_factory=Color)
     scales: list[Scale] | None = _key()
     model: Model = field(default_factory=Model)
@@ -270,12 +276,25 @@ class Config:
     convention_overrides: list[str] = _key()
 
 
+def layers_by_style(config: Config) -> list[tuple[list[str], list[float]]]:
+    """For each style image its layers and their weights."""
+    style, layers = config.style, config.layers
+    if style.layers is None or style.layer_weights is None:  # both or none
+        return [(layers.style, layers.style_weights)] * len(style.images)
+    return list(zip(style.layers, style.layer_weights, strict=True))
+
+
 def used_styles(config: Config) -> list[bool]:
     """For each style image, whether anything of the run depends on it: as a style, as the start, or for its shape."""
     used = [config.loss.style_weight > 0 and weight > 0 for weight in config.style.weights]
     if used and (config.init.kind == "style" or config.content.image is None):
         used[0] = True
     return used
+
+
+def file_to_start_from(config: Config) -> str | None:
+    """The picture that the run starts from, where it is one of its own."""
+    return config.init.image if config.init.kind == "file" else None
 
 
 def named_controls(config: Config) -> list[str]:

@@ -1,5 +1,6 @@
 """How a value is written in a message, and the checks that several parts of a configuration share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from nst_lab.config.grammar import shortest
@@ -13,6 +14,8 @@ def show(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(show, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {show(item)}' for key, item in value.items())}}}"
     return shortest(value) if isinstance(value, float) else str(value).replace("\n", "\\n")
 
 
@@ -23,7 +26,7 @@ def value_at(settings: Any, key: str) -> Any:
     return settings
 
 
-def check_count(key: str, values: list, of_key: str, names: list) -> None:
+def check_count(key: str, values: Sequence[object], of_key: str, names: Sequence[object]) -> None:
     """Raise unless there is one value for each of `names`."""
     if len(values) != len(names):
         raise ConfigError(

@@ -4,13 +4,14 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from nst_lab.config.checks import show
 from nst_lab.config.composition import flat
-from nst_lab.config.schema import named_controls
+from nst_lab.config.schema import file_to_start_from, named_controls
+from nst_lab.config.values import show
 from nst_lab.figures.plan import FigurePlan, Panel
 from nst_lab.images import catalog
 from nst_lab.running import runs
 from nst_lab.running.runs import HOUSEKEEPING, picture_settings
+from nst_lab.sweeps.sweep import decimals
 
 
 def caption(plan: FigurePlan) -> str:
@@ -89,8 +90,8 @@ def _credits(plan: FigurePlan) -> list[str]:
             images += config.style.images
         if panel.show == "result":
             images += named_controls(config)
-        if config.init.kind == "file":
-            images.append(config.init.image)
+        if start := file_to_start_from(config):
+            images.append(start)
     return [f"`{image}`: {catalog.credit(image)}" for image in dict.fromkeys(images)]
 
 
@@ -99,7 +100,7 @@ def _runs(plan: FigurePlan) -> list[tuple[str, ...]]:
     for panel in plan.panels:
         if panel.planned:
             manifest = runs.read_manifest(panel.planned.folder) or {}
-            seconds = f"{manifest['seconds']:.0f}" if "seconds" in manifest else ""
+            seconds = decimals(manifest.get("seconds"), 0)
             told = (manifest.get("evaluations", ""), manifest.get("stop_reason", manifest.get("error", "")), seconds)
             status, device = manifest.get("status", "not run"), manifest.get("device", "")
             rows.append((panel.place, f"`{panel.planned.folder.name}`", status, *map(str, told), str(device)))

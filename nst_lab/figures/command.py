@@ -8,15 +8,18 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.table import Table
 
-from nst_lab.command_line import RunsParser, answer
+from nst_lab.command_line import RunsParser, answer, printable
 from nst_lab.config.composition import Composer
 from nst_lab.errors import ConfigError
 from nst_lab.figures.schema import figure_names, load_request, own_keys
 from nst_lab.sweeps import sweep
+
+if TYPE_CHECKING:
+    from nst_lab.figures.plan import FigurePlan, Panel
 
 DESCRIPTION = """\
 Make a figure: run what it lacks, then lay it out as PNG and PDF with a caption. Without figure=… it lists the figures.
@@ -81,7 +84,7 @@ def _sorted(overrides: Sequence[str]) -> tuple[str | None, list[str], list[str]]
             extra.append(text)
     if len(names) != 1 and (overrides and list(overrides) != ["list"]):
         raise ConfigError(f"{' '.join(overrides)}: expected one figure=<name>; nst-figure list shows them")
-    return (names or [None])[0], own, extra
+    return names[0] if names else None, own, extra
 
 
 def _list(composer: Composer) -> int:
@@ -91,7 +94,8 @@ def _list(composer: Composer) -> int:
         panels = sum(len(figure.columns if row.panels is None else row.panels) for row in figure.rows)
         source = ", ".join(part for part in (figure.paper.partition(",")[0], figure.number) if part)
         expected = figure.expected
-        table.add_row(name, str(panels or len(figure.columns)), source, figure.title, expected.cpu, expected.gpu)
+        told = (name, str(panels or len(figure.columns)), source, figure.title, expected.cpu, expected.gpu)
+        table.add_row(*map(printable, told))
     sweep.print_table(table)
     print(
         "nst-figure figure=<name> makes one; quality=draft makes it in minutes; dry_run=true tells what it would cost"
@@ -129,7 +133,7 @@ def _make(composer: Composer, name: str, own: Sequence[str], overrides: Sequence
     return max(status, _lay_out(plan))
 
 
-def _check_fits(panel, plan, batch: int) -> None:
+def _check_fits(panel: "Panel", plan: "FigurePlan", batch: int) -> None:
     """`check_fits` in the words of the figure, which has a size of its own."""
     from nst_lab.running.footprint import check_fits
 
@@ -141,7 +145,7 @@ def _check_fits(panel, plan, batch: int) -> None:
         raise ConfigError(f"figure={plan.name}: {of_figure}{panel.place}: {error}") from error
 
 
-def _lay_out(plan) -> int:
+def _lay_out(plan: "FigurePlan") -> int:
     from nst_lab.figures.sheet import save_figure
 
     try:
@@ -150,6 +154,7 @@ def _lay_out(plan) -> int:
         raise ConfigError(f"out_dir: {error.filename or plan.request.out_dir} cannot be written "
                           f"({error.strerror})") from error  # fmt: skip
     for line in missing:
-        print(f"missing: {line}", file=sys.stderr)
-    print(f"figure:  {files['png']}\n         {files['pdf']}\ncaption: {files['md']}")
+        print(f"missing: {printable(line)}", file=sys.stderr)
+    png, pdf, md = (printable(str(files[suffix])) for suffix in ("png", "pdf", "md"))
+    print(f"figure:  {png}\n         {pdf}\ncaption: {md}")
     return 1 if missing else 0

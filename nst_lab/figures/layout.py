@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,9 +36,12 @@ CURVES_ASPECT = 0.4  # height over width
 DEFAULT_PIXELS = 256, 192  # of a figure without a single result
 
 
+Curve = tuple[str, Sequence[float], Sequence[float]]  # label, x, y
+
+
 @dataclass(frozen=True)
 class Drawn:
-    """One panel as it is drawn: a picture (H, W, 3) in [0, 1], or curves (label, x, y), or the reason for neither.
+    """One panel as it is drawn: a picture (H, W, 3) in [0, 1], or curves, or the reason for neither.
 
     `result`: shown pixel for pixel; other pictures are resized to the results' longer side.
     """
@@ -47,7 +51,7 @@ class Drawn:
     picture: np.ndarray | None = None
     result: bool = False
     inset: np.ndarray | None = None
-    curves: Sequence[tuple[str, Sequence[float], Sequence[float]]] | None = None
+    curves: Sequence[Curve] | None = None
     missing: str = ""
 
 
@@ -180,17 +184,17 @@ class _Layout:
                 self._text(left, baseline, panel.letter, ha="left", va="baseline", fontweight="bold")
             if panel.curves is not None:
                 width = self.columns * (self.box + self.gap) - self.gap if _spans(row) else self.box
-                self._curves(panel, left, top, width, height)
-            elif panel.picture is None:
-                self._missing(panel, left, top, self.box, height)
+                self._curves(panel.curves, left, top, width, height)
+            elif panel.picture is not None:
+                self._picture(panel.picture, panel, left, top, height)
             else:
-                self._picture(panel, left, top, height)
+                self._missing(panel, left, top, self.box, height)
 
-    def _picture(self, panel: Drawn, left: int, top: int, room: int) -> None:
+    def _picture(self, picture: np.ndarray, panel: Drawn, left: int, top: int, room: int) -> None:
         """In the middle of its box."""
         height, width = (side * self.magnification for side in self._pixels(panel))
         left, top = left + (self.box - width) // 2, top + (room - height) // 2
-        self._image(panel.picture, left, top, width, height)
+        self._image(picture, left, top, width, height)
         if panel.inset is not None:
             high, wide = panel.inset.shape[:2]
             scale = min(INSET[0] * width / wide, INSET[1] * height / high)
@@ -214,10 +218,10 @@ class _Layout:
         lines = _cut(lines, max(1, int(0.95 * height / self._line(LEAST_POINTS))))
         self._text(left + width / 2, top + height / 2, "\n".join(lines), fontsize=LEAST_POINTS)
 
-    def _curves(self, panel: Drawn, left: int, top: int, width: int, height: int) -> None:
+    def _curves(self, curves: Sequence[Curve], left: int, top: int, width: int, height: int) -> None:
         left_margin, below = self._dots(0.75), self._dots(0.4)
         axes = self._axes(left + left_margin, top, width - left_margin, height - below)
-        for label, x, y in panel.curves:
+        for label, x, y in curves:
             axes.plot(x, y, label=drawable(label), linewidth=1)
         axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -226,7 +230,7 @@ class _Layout:
         axes.tick_params(labelsize=SMALL_POINTS, which="both")
         axes.grid(alpha=0.3, linewidth=0.4)
         axes.spines[["top", "right"]].set_visible(False)
-        if panel.curves:
+        if curves:
             axes.legend(fontsize=SMALL_POINTS + 1, frameon=False)
 
     def _axes(self, left: int, top: int, width: int, height: int) -> Axes:
@@ -234,9 +238,9 @@ class _Layout:
         place = (left / self.width, bottom / self.height, width / self.width, height / self.height)
         return self.figure.add_axes(place)
 
-    def _text(self, x: float, y: float, text: str, **style) -> None:
+    def _text(self, x: float, y: float, text: str, fontsize: float = LABEL_POINTS, **style: Any) -> None:
         if text:
-            style = {"ha": "center", "va": "center", "fontsize": LABEL_POINTS, "linespacing": LINE_SPACING} | style
+            style = {"ha": "center", "va": "center", "linespacing": LINE_SPACING, "fontsize": fontsize, **style}
             self.figure.text(x / self.width, 1 - y / self.height, drawable(text), **style)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from nst_lab.config import seed_runs
@@ -54,7 +55,7 @@ class FigurePlan:
     request: Request
     own: tuple[str, ...]  # what the command line gives to the figure
     extra: tuple[str, ...]  # and to every cell
-    config_dir: str | None
+    config_dir: str | Path | None
     quality: Quality  # in effect
     panels: tuple[Panel, ...]
     stand_ins: dict[str, str]  # image of the paper -> built-in image in its place

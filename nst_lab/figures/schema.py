@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from nst_lab.config.composition import Composer, one_line
+from nst_lab.config.composition import Composer, of_job, one_line
 from nst_lab.errors import ConfigError, nearest
 
 SHOWN = ("result", "content", "style", "curves")
@@ -129,8 +129,7 @@ def load_request(composer: Composer, figure: str, overrides: Sequence[str] = ())
 
 def _typed(composed: DictConfig, figure: str) -> Request:
     try:
-        own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Request), own))
+        request = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Request), of_job(composed)))
     except ConfigKeyError as error:
         section = error.object_type
         known = [each.name for each in fields(section)] if is_dataclass(section) else []
@@ -140,6 +139,8 @@ def _typed(composed: DictConfig, figure: str) -> Request:
         ) from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"figure={figure}: {one_line(error).removeprefix('figure.')}") from error
+    assert isinstance(request, Request)
+    return request
 
 
 def _check(request: Request, name: str) -> None:

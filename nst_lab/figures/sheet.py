@@ -1,22 +1,20 @@
 """A planned figure and its run folders -> the sheet that is drawn, and its three files."""
 
-import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
 
+from nst_lab.comparison.scanning import read_curves
 from nst_lab.errors import UserError
 from nst_lab.figures.caption import caption
-from nst_lab.figures.layout import Drawn, Sheet, draw
+from nst_lab.figures.layout import Curve, Drawn, Sheet, draw
 from nst_lab.figures.plan import FigurePlan, Panel
 from nst_lab.images import catalog
 from nst_lab.images.decode import decode
 from nst_lab.running import runs
-from nst_lab.running.recorder import METRICS
-
-EMBEDDED = {"pdf.fonttype": 42}  # TrueType: text in the PDF stays text
 
 
 def save_figure(plan: FigurePlan) -> tuple[dict[str, Path], list[str]]:
@@ -32,7 +30,7 @@ def save_figure(plan: FigurePlan) -> tuple[dict[str, Path], list[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     files = {suffix: folder / f"{plan.name}.{suffix}" for suffix in ("png", "pdf", "md")}
     metadata = {"png": {"Title": plan.name, "Software": None}, "pdf": {"Title": plan.name, "CreationDate": None}}
-    with rc_context(EMBEDDED):
+    with rc_context({"pdf.fonttype": 42}):  # TrueType: text in the PDF stays text
         figure = draw(sheet)
         for suffix in ("png", "pdf"):
             temporary = _temporary(files[suffix])
@@ -65,22 +63,23 @@ def make_sheet(plan: FigurePlan) -> Sheet:
 
 
 def _drawn(panel: Panel, plan: FigurePlan) -> Drawn:
-    texts = {"label": panel.label if panel.own_label else "", "letter": panel.letter}
+    drawn = partial(Drawn, label=panel.label if panel.own_label else "", letter=panel.letter)
     if panel.show == "curves":
-        curves = [curve for each in plan.panels if each.planned and (curve := _curve(each))]
-        return Drawn(**texts, curves=curves, missing="" if curves else "no run has logged its losses")
+        made = [(each, each.planned.folder) for each in plan.panels if each.planned]
+        curves = [curve for each, folder in made if (curve := _curve(each.label or each.place, folder))]
+        return drawn(curves=curves, missing="" if curves else "no run has logged its losses")
     try:
-        if panel.show == "result":
+        if panel.planned:
             manifest = runs.read_manifest(panel.planned.folder) or {}
             if manifest.get("status") != "completed":
-                return Drawn(**texts, missing=manifest.get("error") or manifest.get("status") or "not run")
-            picture = decode(panel.planned.folder / runs.RESULT)
-            return Drawn(**texts, picture=picture, result=True, inset=_input(panel, panel.inset))
+                return drawn(missing=str(manifest.get("error") or manifest.get("status") or "not run"))
+            result = decode(panel.planned.folder / runs.RESULT)
+            return drawn(picture=result, result=True, inset=_input(panel, panel.inset))
         picture = _input(panel, panel.show)
         missing = "" if picture is not None else f"its settings have no {panel.show} image"
-        return Drawn(**texts, picture=picture, inset=_input(panel, panel.inset), missing=missing)
+        return drawn(picture=picture, inset=_input(panel, panel.inset), missing=missing)
     except UserError as error:
-        return Drawn(**texts, missing=str(error))
+        return drawn(missing=str(error))
 
 
 def _input(panel: Panel, kind: str) -> np.ndarray | None:
@@ -90,13 +89,8 @@ def _input(panel: Panel, kind: str) -> np.ndarray | None:
     return decode(catalog.locate(image)) if image else None
 
 
-def _curve(panel: Panel) -> tuple[str, list[int], list[float]] | None:
+def _curve(label: str, folder: Path) -> Curve | None:
     """The total loss of a run by evaluation, where it was finite and no step was taken back."""
-    try:
-        lines = (panel.planned.folder / METRICS).read_text().splitlines()
-        steps = [line for line in map(json.loads, lines) if line.get("accepted", True)]
-        points = [(step["evaluation"], step["total"]) for step in steps]
-    except (OSError, ValueError, KeyError):
-        return None
-    points = [(evaluation, total) for evaluation, total in points if total is not None]
-    return (panel.label or panel.place, *map(list, zip(*points, strict=True))) if points else None
+    logged = [(line.get("evaluation"), line.get("total")) for line in read_curves(folder)]
+    points = [point for point in logged if all(isinstance(value, (int, float)) for value in point)]
+    return (label, *zip(*points, strict=True)) if points else None

@@ -29,8 +29,11 @@ class Choice:
     @property
     def summary(self) -> str:
         """`12 runs, 3 launch records (34 MiB)`."""
-        items = [*self.runs, *self.remains]
-        return f"{plural(Counter(item.kind for item in items))} ({human_size(sum(item.size for item in items))})"
+        return _summary([*self.runs, *self.remains])
+
+
+def _summary(items: Sequence[StoredRun | Remains]) -> str:
+    return f"{plural(Counter(item.kind for item in items))} ({human_size(sum(item.size for item in items))})"
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -54,7 +57,7 @@ def choose(options: argparse.Namespace, inventory: Inventory) -> Choice:
     by_age_alone = not (_statuses(options) or options.launches)
     statuses = UNFINISHED if by_age_alone else _statuses(options)
     latest = float("inf") if options.older_than is None else time.time() - options.older_than
-    chosen, staying = [], []
+    chosen, staying = list[StoredRun](), list[StoredRun]()
     for run in sorted(inventory.runs, key=lambda run: run.since):
         (chosen if run.status in statuses and run.since <= latest else staying).append(run)
     at_work = {run.launch for run in inventory.runs if run.status == "held"}
@@ -86,14 +89,13 @@ def agreed(choice: Choice) -> bool:
 def remove(choice: Choice) -> int:
     """Remove one after another and tell what came of it; returns the exit status. A failure does not end it."""
     # Runs come last: a claim takes room, which the others make on a full disk.
-    tasks = [(item, remove_record if item.kind == "launch record" else _finish) for item in choice.remains]
-    tasks += [(run, remove_run) for run in choice.runs]
-    removed, failed = [], 0
+    items: list[StoredRun | Remains] = [*choice.remains, *choice.runs]
+    removed, failed = list[StoredRun | Remains](), 0
     console = Console(stderr=True)
     try:
-        for item, removal in track(tasks, "removing", console=console, transient=True, disable=not console.is_terminal):
+        for item in track(items, "removing", console=console, transient=True, disable=not console.is_terminal):
             try:
-                removal(item)
+                _remove(item)
                 removed.append(item)
             except HeldError as error:
                 _tell(str(error))
@@ -102,12 +104,17 @@ def remove(choice: Choice) -> int:
                 _tell(f"{item.folder}: cannot be removed ({getattr(cause, 'strerror', None) or error})")
                 failed = 1
     finally:  # also when it is interrupted
-        print(f"removed {Choice(removed, [], []).summary}" if removed else "nothing removed")
+        print(f"removed {_summary(removed)}" if removed else "nothing removed")
     return failed
 
 
-def _finish(unfinished: Remains) -> None:
-    delete(unfinished.folder)
+def _remove(item: StoredRun | Remains) -> None:
+    if isinstance(item, StoredRun):
+        remove_run(item)
+    elif item.kind == "launch record":
+        remove_record(item)
+    else:  # what is left of a removal
+        delete(item.folder)
 
 
 def _tell(line: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -56,16 +57,19 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-    parser = Parser(prog="nst-runs", description="Housekeeping of run folders.", **form)
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog="nst-runs", description="Housekeeping of run folders.", formatter_class=formatter, allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"nst_lab {version('nst_lab')}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    listing = commands.add_parser("list", help="every run: status, settings, age, size", epilog=EPILOG, **form)
+    add = partial(commands.add_parser, formatter_class=formatter, allow_abbrev=False)
+    listing = add("list", help="every run: status, settings, age, size", epilog=EPILOG)
     listing.add_argument("--status", type=_statuses, metavar="A,B", help="only runs of these")
     listing.add_argument("--sort", choices=SORTS, default="age", help="by age (default, the newest last), size …")
     listing.add_argument("--errors", action="store_true", help="every error in full, below the table")
     listing.set_defaults(run=_list)
-    cleaning = commands.add_parser("clean", help="remove runs, after asking", epilog=CLEAN_EPILOG, **form)
+    cleaning = add("clean", help="remove runs, after asking", epilog=CLEAN_EPILOG)
     for status in (*UNFINISHED, "completed"):
         cleaning.add_argument(f"--{status}", action="store_true", help=f"{status} runs")
     cleaning.add_argument("--launches", action="store_true", help="records of launches, in .launches/")
@@ -73,7 +77,7 @@ def _parser() -> Parser:
     cleaning.add_argument("--dry-run", action="store_true", help="show what would be removed")
     cleaning.add_argument("--yes", action="store_true", help="do not ask")
     cleaning.set_defaults(run=_clean)
-    sizing = commands.add_parser("size", help="what takes the room, by experiment", **form)
+    sizing = add("size", help="what takes the room, by experiment")
     sizing.set_defaults(run=_size)
     where = "an output folder (outputs), the folder of an experiment (outputs/<name>) or of one run"
     for each in (listing, cleaning, sizing):

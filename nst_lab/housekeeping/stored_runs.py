@@ -124,7 +124,7 @@ def kind_of(name: str) -> str:
 
 def measure(folder: Path) -> tuple[Counter[str], float]:
     """Bytes by kind of all files below a folder, and the latest change of one (but for claims)."""
-    sizes, changed = Counter(), 0.0
+    sizes, changed = Counter[str](), 0.0
     for entry in list(os.scandir(folder)):
         with suppress(FileNotFoundError):  # of a run that is being made, or removed
             if entry.is_dir(follow_symlinks=False):
@@ -152,7 +152,7 @@ def _check(manifest: dict[str, Any]) -> None:
 def _since(manifest: dict[str, Any], holder: Owner | None, changed: float) -> float:
     attempts = manifest.get("attempts")
     last = attempts[-1] if isinstance(attempts, list) and attempts else None
-    told = (last.get("start") if isinstance(last, dict) else None) if holder else manifest.get("end")
+    told: Any = (last.get("start") if isinstance(last, dict) else None) if holder else manifest.get("end")
     try:
         return datetime.fromisoformat(told).timestamp()
     except (TypeError, ValueError, OverflowError):
@@ -175,7 +175,8 @@ def _last_logged(folder: Path) -> int | None:
     try:
         with (folder / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_LINES))
-            return json.loads(file.read().splitlines()[-1])["evaluation"]
+            evaluation: int = json.loads(file.read().splitlines()[-1])["evaluation"]
+            return evaluation
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

@@ -33,9 +33,9 @@ def _entries(own: str | None) -> dict[str, Entry]:
     if not own:
         return shipped
     try:
-        added = catalog_file.read(Path(own).expanduser())
+        added = catalog_file.read(Path(os.path.expanduser(own)))
         for entry in added.values():
-            other = (shipped | added).get(entry.stand_in)
+            other = (shipped | added).get(entry.stand_in or "")
             if entry.stand_in and (other is None or other.url):
                 raise ConfigError(f"{own}: {entry.name}: stand_in={entry.stand_in}: expected an image without a url")
     except ConfigError as error:
@@ -139,7 +139,7 @@ def credit(name_or_path: str) -> str:
 
 
 def _own_file(name_or_path: str) -> Path:
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))
     if os.path.isfile(path):  # unlike Path.is_file, false for what cannot be a name
         return path
     at_hand = [name for name, entry in entries().items() if not entry.url]
@@ -151,14 +151,14 @@ def _own_file(name_or_path: str) -> Path:
 
 def _installed(entry: Entry) -> Path:
     """The file of an image inside a package, or of the user's own, which is verified if the catalog can."""
-    if entry.package:
+    if entry.package and entry.file:
         folder = _package_folder(entry.package)
         path = folder / entry.file if folder else None
         if path is None or not path.is_file():
             raise ConfigError(f"{entry.name}: the package {entry.package}, which should carry it, does not")
     else:
         path = entry.path
-        if not path.is_file():
+        if path is None or not path.is_file():
             raise ConfigError(f"{entry.name}: {path}, which the catalog names, is not a file")
     if entry.sha256 and fetch.sha256_of(path) != entry.sha256:
         raise FetchError(f"{entry.name}: {path} is another picture or damaged (its sha256 is not the catalog's)")

@@ -1,16 +1,22 @@
 """A catalog as written in YAML -> checked entries; every mistake in one line that names file, entry and key."""
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
 
 import yaml
 
 from nst_lab.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from yaml import SafeLoader
+else:
+    SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, where PyYAML has it
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,19 @@ class Entry:
         return f"{self.title}, {self.artist}{year} ({self.rights})"
 
     @property
+    def address(self) -> SplitResult:
+        """The parts of the URL of an image that has one."""
+        assert self.url is not None
+        return urlsplit(self.url)
+
+    @property
     def file_names(self) -> tuple[str, ...]:
         """What the file of an image with a URL may be called: by its name here, or as its source calls it."""
-        original = Path(urlsplit(self.url).path).name
+        original = Path(self.address.path).name
         return f"{self.name}{Path(original).suffix}", original
 
 
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # what ends a line or steers a terminal
 SOURCES = {"package": "file", "url": "sha256", "path": None}  # what names a source -> what it needs beside itself
 
 
@@ -66,7 +79,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.strip() != "" and "\n" not in value
+    return isinstance(value, str) and value.strip() != "" and not CONTROLS.search(value)
 
 
 def _matches(pattern: str) -> Callable[[Any], bool]:
@@ -91,12 +104,16 @@ def read(path: Path) -> dict[str, Entry]:
     Raises:
         ConfigError: the file cannot be read, or what it says makes no sense.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a device may never end
+        raise ConfigError(f"{path}: not a file")
     try:
         listed = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a text file in UTF-8") from error
+    except (ValueError, RecursionError) as error:  # a name or a number that cannot be one; lists too deep
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if listed is None:
@@ -106,10 +123,10 @@ def read(path: Path) -> dict[str, Entry]:
     return {name: _entry(path, name, facts) for name, facts in listed.items()}
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(SafeLoader):
     """YAML as it is, but for names given twice, which would silently lose the first."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key) for key, _ in node.value]
         if repeated := [key for index, key in enumerate(keys) if key in keys[:index]]:
             raise yaml.constructor.ConstructorError(None, None, f"{repeated[0]} is given twice", node.start_mark)
@@ -131,13 +148,13 @@ def _entry(catalog: Path, name: Any, facts: Any) -> Entry:
         if not accepts(value):
             raise refuse(f"{key}={value}: expected {expected}")
     _check_source(facts, refuse)
-    values = {"title": name} | facts
+    values: dict[str, Any] = {"title": name} | facts
     if "year" in facts:
         values["year"] = str(facts["year"])
     if "pixels" in facts:
         values["pixels"] = tuple(map(int, facts["pixels"].split("x")))
     if "path" in facts:
-        values["path"] = catalog.parent / Path(facts["path"]).expanduser()
+        values["path"] = catalog.parent / Path(os.path.expanduser(facts["path"]))
     return Entry(name=name, **values)
 
 

@@ -76,8 +76,9 @@ def mixed_moments(pictures: Sequence[Tensor], shares: Sequence[float]) -> tuple[
     """Mean and covariance of the colours of several pictures together, each with its share of them."""
     total = sum(shares)
     weighted = [(share / total, *moments(picture)) for picture, share in zip(pictures, shares, strict=True)]
-    mean = sum(share * own for share, own, _ in weighted)
-    second = sum(share * (covariance + own @ own.mT) for share, own, covariance in weighted)
+    nothing = pictures[0].new_zeros(())
+    mean = sum((share * own for share, own, _ in weighted), start=nothing)
+    second = sum((share * (covariance + own @ own.mT) for share, own, covariance in weighted), start=nothing)
     return mean, second - mean @ mean.mT
 
 
@@ -88,7 +89,8 @@ def _map(covariance: Tensor, target: Tensor, form: str) -> Tensor:
     target_root = _root(target)[0]
     if form == "pca":
         return target_root @ inverse
-    return _triangular(target_root) @ torch.linalg.pinv(_triangular(root), atol=LEAST_DEVIATION / 2)
+    lower: Tensor = _triangular(target_root) @ torch.linalg.pinv(_triangular(root), atol=LEAST_DEVIATION / 2)
+    return lower
 
 
 def _root(matrix: Tensor, least: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -103,7 +105,7 @@ def _root(matrix: Tensor, least: float = 0.0) -> tuple[Tensor, Tensor]:
 
 def _triangular(root: Tensor) -> Tensor:
     """L, lower triangular with L Lᵀ = root², also where that is singular: root = Q R gives L = Rᵀ."""
-    lower = torch.linalg.qr(root).R.mT
+    lower: Tensor = torch.linalg.qr(root).R.mT
     return lower * torch.where(lower.diagonal() < 0, -1.0, 1.0)
 
 
@@ -145,6 +147,8 @@ class ColorControl:
 
     def style(self, picture: Tensor) -> Tensor:
         """A style (1, 3, H, W) at its own size as the run sees it, clipped to [0, 1]."""
+        if self.content is None:
+            return picture
         if self.color.mode == "luminance":
             matched = match_moments(luminance(picture), self.content[:, :1]).expand_as(picture)
         elif self.color.mode == "match":
@@ -157,7 +161,7 @@ class ColorControl:
 
     def finish(self, picture: Tensor) -> Tensor:
         """A picture (1, 3, H, W) of the run as it is shown and saved; not clipped."""
-        if self.color.mode not in ("luminance", "content_chroma"):
+        if self.original is None or self.color.mode not in ("luminance", "content_chroma"):
             return picture
         content = resize(self.original, *picture.shape[-2:], resampling=self.resampling)
         return with_luminance_of(content.to(picture), picture)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +16,9 @@ from rich.table import Table
 from nst_lab.command_line import Parser, answer
 from nst_lab.errors import ConfigError, UserError, nearest
 from nst_lab.images import catalog
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 WIDE = 200  # columns of a table that does not go to a terminal
 
@@ -77,17 +80,23 @@ def _fetch(options: argparse.Namespace) -> int:
     failures = []
     with _progress_bars() as bars:
         for name in names:
-            entry = catalog.entries()[name]
-            task = bars.add_task(name, total=entry.bytes, visible=catalog.where(name) == "to fetch")
             try:
-                file = catalog.locate(name, progress=lambda received, task=task: bars.update(task, completed=received))
-                bars.console.print(f"{name}: {file} ({catalog.where(name)}; {entry.credit})", soft_wrap=True)
+                _fetch_one(name, bars)
             except UserError as error:
                 failures.append(error)
-            bars.remove_task(task)
-    for error in failures:
-        print(f"nst-images: {error}", file=sys.stderr)
+    for failure in failures:
+        print(f"nst-images: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _fetch_one(name: str, bars: "Progress") -> None:
+    entry = catalog.entries()[name]
+    task = bars.add_task(name, total=entry.bytes, visible=catalog.where(name) == "to fetch")
+    try:
+        file = catalog.locate(name, progress=lambda received: bars.update(task, completed=received))
+        bars.console.print(f"{name}: {file} ({catalog.where(name)}; {entry.credit})", soft_wrap=True)
+    finally:
+        bars.remove_task(task)
 
 
 def _chosen(names: Sequence[str]) -> list[str]:
@@ -102,7 +111,7 @@ def _chosen(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(each for name in names for each in (fetched if name == "all" else [name])))
 
 
-def _progress_bars():
+def _progress_bars() -> "Progress":
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()

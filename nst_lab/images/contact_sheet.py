@@ -7,10 +7,12 @@ from textwrap import fill
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from nst_lab.errors import ConfigError, UserError
 from nst_lab.images import catalog, encode
+from nst_lab.images.catalog_file import Entry
 from nst_lab.images.decode import decode
 from nst_lab.lettering import drawable
 
@@ -44,15 +46,16 @@ def save_sheet(path: Path) -> int:
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:
     image = Image.fromarray((picture * 255).round().astype(np.uint8))
-    image.thumbnail([round(PANEL_INCHES[0] * DPI)] * 2)
+    side = round(PANEL_INCHES[0] * DPI)
+    image.thumbnail((side, side))
     return np.asarray(image)
 
 
 def _drawn(pictures: dict[str, np.ndarray]) -> np.ndarray:
     columns = min(len(pictures), min(COLUMNS, key=lambda count: -len(pictures) % count))
     rows = ceil(len(pictures) / columns)
-    figure = Figure(figsize=(columns * PANEL_INCHES[0], rows * PANEL_INCHES[1]), dpi=DPI, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08)
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08)
+    figure = Figure(figsize=(columns * PANEL_INCHES[0], rows * PANEL_INCHES[1]), dpi=DPI, layout=layout)
     canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels:
@@ -66,5 +69,5 @@ def _drawn(pictures: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _label(entry: catalog.Entry) -> str:
+def _label(entry: Entry) -> str:
     return "\n".join(fill(line, LABEL_CHARACTERS) for line in (entry.title, f"{entry.artist}, {entry.rights}"))

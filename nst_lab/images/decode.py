@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from nst_lab.errors import ImageError
 from nst_lab.images import deep, icc
@@ -22,6 +22,9 @@ from nst_lab.images import deep, icc
 MAX_PIXELS = 100_000_000  # read from the header: a larger picture is refused before anything is decoded
 
 GREY_MODES = ("1", "L", "LA", "La")
+
+# How files of ICO and WebP begin, which Pillow makes room for or decodes as it opens them, before their size is known.
+EAGER = (b"\0\0\1\0", b"RIFF")
 
 # Pillow's limits and Python's warning filters belong to the whole process.
 _PROCESS_WIDE = threading.Lock()
@@ -43,7 +46,7 @@ class Pixels:
     profile: bytes | None
 
 
-def decode(path: str | os.PathLike) -> np.ndarray:
+def decode(path: str | os.PathLike[str]) -> np.ndarray:
     """The picture in a file as float32 RGB (H, W, 3) in [0, 1], sRGB.
 
     The first frame of a file of several. EXIF orientation is applied, an embedded colour profile converted to sRGB,
@@ -65,7 +68,7 @@ def decode(path: str | os.PathLike) -> np.ndarray:
     return rgb
 
 
-def decode_mask(path: str | os.PathLike) -> np.ndarray:
+def decode_mask(path: str | os.PathLike[str]) -> np.ndarray:
     """A mask (H, W) float32 in [0, 1]: the grey value as stored (no colour profile), 0 where it is transparent.
 
     Colours become grey by luma. A picture of one colour all over says nothing but by its transparency, so there the
@@ -87,7 +90,7 @@ def decode_mask(path: str | os.PathLike) -> np.ndarray:
     return pixels.alpha if one_colour else grey * pixels.alpha
 
 
-def header_size(path: str | os.PathLike) -> tuple[int, int]:
+def header_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Height and width that `decode` will give, from the header alone.
 
     Raises:
@@ -106,12 +109,14 @@ def say_once(line: str) -> None:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
+def _opened(path: str | os.PathLike[str]) -> Iterator[ImageFile.ImageFile]:
     """Pillow's image of a file of acceptable size; whatever goes wrong inside is one ImageError that names the file."""
     with _PROCESS_WIDE, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        before = Image.MAX_IMAGE_PIXELS
         try:
+            # Pillow raises at the double of its limit, and does not tell width and height.
+            Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2 if _is_eager(path) else None
             with Image.open(path) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
@@ -119,10 +124,14 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
                         f"{path}: {width}x{height} pixels are {width * height / 1e6:.0f} megapixels; "
                         f"the limit is {MAX_PIXELS / 1e6:.0f}"
                     )
-                Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises at the double: for pictures inside pictures
+                if image.format == "EPS":
+                    raise ImageError(f"{path}: EPS is a program that draws, not a picture; save it as .png first")
+                Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # for pictures inside pictures
                 yield image
         except ImageError:
             raise
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"{path}: larger than the limit of {MAX_PIXELS / 1e6:.0f} megapixels") from error
         except UnidentifiedImageError as error:
             raise ImageError(f"{path}: not a picture in a format that Pillow reads") from error
         except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
@@ -135,7 +144,12 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
             say_once(f"{path}: {' '.join(str(warning.message).split())}")
 
 
-def _read(path: str | os.PathLike) -> Pixels:
+def _is_eager(path: str | os.PathLike[str]) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) in EAGER
+
+
+def _read(path: str | os.PathLike[str]) -> Pixels:
     with _opened(path) as image:
         rawmode = deep.raw_mode(image)
         profile = image.info.get("icc_profile")
@@ -164,7 +178,7 @@ def _read_8_bits(image: Image.Image, rawmode: str) -> tuple[np.ndarray, str, np.
     return levels.reshape(*levels.shape[:2], -1), space, alpha
 
 
-def _orientation(image: Image.Image, path: str | os.PathLike) -> int:
+def _orientation(image: Image.Image, path: str | os.PathLike[str]) -> int:
     """EXIF orientation, 1 (upright) to 8."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)

@@ -8,7 +8,7 @@ import os
 import sys
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 from nst_lab.errors import ImageError
 
@@ -20,13 +20,13 @@ SWAPPED = {"16L": "16B", "16B": "16L", "16N": OPPOSITE}
 TOLERANCE = 1e-3  # a floating-point picture may overshoot [0, 1] this much, by resampling say
 
 
-def raw_mode(image: Image.Image) -> str:
+def raw_mode(image: ImageFile.ImageFile) -> str:
     """How the pixels lie in the file, in Pillow's words; to be asked before they are loaded."""
     args = image.tile[0].args if image.tile else ""
     return str(args[0] if isinstance(args, tuple) and args else args)
 
 
-def read(image: Image.Image, path: str | os.PathLike, rawmode: str) -> Planes | None:
+def read(image: ImageFile.ImageFile, path: str | os.PathLike[str], rawmode: str) -> Planes | None:
     """Load a picture that is deeper than 8 bits; None (and nothing loaded) for any other.
 
     Raises:
@@ -47,7 +47,7 @@ def read(image: Image.Image, path: str | os.PathLike, rawmode: str) -> Planes | 
     return None
 
 
-def _floats(image: Image.Image, path: str | os.PathLike) -> Planes:
+def _floats(image: ImageFile.ImageFile, path: str | os.PathLike[str]) -> Planes:
     values = np.array(image, np.float32)
     if not np.isfinite(values).all():
         raise ImageError(f"{path}: holds values that are not finite numbers (NaN or infinity)")
@@ -57,10 +57,10 @@ def _floats(image: Image.Image, path: str | os.PathLike) -> Planes:
     return _one_channel(image, values.clip(0, 1)), "L", None
 
 
-def _integers(image: Image.Image, path: str | os.PathLike) -> Planes:
+def _integers(image: ImageFile.ImageFile, path: str | os.PathLike[str]) -> Planes:
     values = np.array(image).astype(np.int64)
     bits, signed = 16, False
-    if image.format == "TIFF":
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, (16,))[0]
         signed = image.tag_v2.get(ExifTags.Base.SampleFormat, (1,))[0] == 2
     if not signed:
@@ -75,14 +75,16 @@ def _integers(image: Image.Image, path: str | os.PathLike) -> Planes:
     return _one_channel(image, values.astype(np.float32) / white), "L", alpha
 
 
-def _one_channel(image: Image.Image, values: np.ndarray) -> np.ndarray:
+def _one_channel(image: ImageFile.ImageFile, values: np.ndarray) -> np.ndarray:
     """Values in [0, 1] as levels (H, W, 1); Pillow inverts "white is zero" for 8 bits only."""
-    if image.format == "TIFF" and image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0:
-        values = 1 - values
+    inverted = isinstance(image, TiffImagePlugin.TiffImageFile) and (
+        image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0
+    )
+    values = 1 - values if inverted else values
     return values[..., None] * np.float32(255)
 
 
-def _several_channels(image: Image.Image, path: str | os.PathLike, rawmode: str) -> Planes:
+def _several_channels(image: ImageFile.ImageFile, path: str | os.PathLike[str], rawmode: str) -> Planes:
     kind, _, depth = rawmode.partition(";")
     channels = kind.upper()  # RGBa is multiplied by its alpha, which Pillow would undo byte by byte
     image.tile, low_bytes = (
@@ -97,18 +99,18 @@ def _several_channels(image: Image.Image, path: str | os.PathLike, rawmode: str)
     if transparency := image.info.get("transparency"):
         alpha = (values != np.array(transparency, np.float32)).any(-1).astype(np.float32)
     values = values[..., : len(space)] / np.float32(257)
-    if kind == "RGBa":
+    if kind == "RGBa" and alpha is not None:
         values = (values / np.maximum(alpha, 1 / 65535)[..., None]).clip(0, 255)
     return values, space, alpha
 
 
-def _unpacked_as(tile: tuple, rawmode: str) -> tuple:
+def _unpacked_as(tile: ImageFile._Tile, rawmode: str) -> ImageFile._Tile:
     """Pillow's instruction to decode a part of a file, with other words for how its pixels lie there."""
     rest = tile.args[1:] if isinstance(tile.args, tuple) else ()
     return tile._replace(args=(rawmode, *rest))
 
 
-def _grey_and_alpha(image: Image.Image) -> Planes:
+def _grey_and_alpha(image: ImageFile.ImageFile) -> Planes:
     """Grey and alpha in 16 bits are four bytes, just as RGBA."""
     image.tile = [_unpacked_as(tile, "RGBA") for tile in image.tile]
     high_grey, low_grey, high_alpha, low_alpha = np.moveaxis(np.asarray(image, np.float32), -1, 0)

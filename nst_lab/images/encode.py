@@ -25,7 +25,7 @@ EXIF_PLACES = {"Software": ExifTags.Base.Software, "Copyright": ExifTags.Base.Co
 ASCII_COMMENT = b"ASCII\0\0\0"
 
 
-def write(path: str | os.PathLike, pixels: np.ndarray, metadata: Mapping[str, str] | None = None) -> None:
+def write(path: str | os.PathLike[str], pixels: np.ndarray, metadata: Mapping[str, str] | None = None) -> None:
     """Write RGB pixels in the format that the extension names.
 
     Args:
@@ -38,6 +38,8 @@ def write(path: str | os.PathLike, pixels: np.ndarray, metadata: Mapping[str, st
     """
     path = Path(path)
     encode = encoder(path)
+    if "\0" in str(path):
+        raise ImageError(f"{path}: cannot be written (a zero byte in its name)")
     if pixels.dtype == np.uint16:
         if encode is not _png:
             raise ImageError(f"{path}: 16 bits per channel need .png")
@@ -66,10 +68,10 @@ def encoder(path: Path) -> Callable[[BinaryIO, np.ndarray, dict[str, str]], None
         raise ImageError(f"{path}: cannot save as {kind}; valid: {', '.join(ENCODERS)}") from None
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """What `write` was given as metadata; empty for a picture without."""
     with Image.open(path) as image:
-        if image.format == "PNG":
+        if isinstance(image, PngImagePlugin.PngImageFile):
             return dict(image.text)
         comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment, b"")
     return json.loads(comment.removeprefix(ASCII_COMMENT)) if comment.startswith(ASCII_COMMENT + b"{") else {}

@@ -87,15 +87,15 @@ def _changes_colours(transform: ImageCms.ImageCmsTransform, space: str) -> bool:
     steps = np.arange(0, 256, 1 if space == "L" else 15, dtype=np.uint8)
     probe = np.stack(np.meshgrid(*[steps] * CHANNELS[space]), axis=-1).reshape(1, -1, CHANNELS[space])
     difference = _apply_to_bytes(transform, probe, space).astype(int) - probe  # grey broadcasts to three channels
-    return abs(difference).max() > 1  # the transform itself rounds
+    return bool(abs(difference).max() > 1)  # the transform itself rounds
 
 
 @cache
 def _lab_transform() -> ImageCms.ImageCmsTransform:
-    return _to_srgb(ImageCms.createProfile("LAB"), "LAB")
+    return _to_srgb(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
-def _to_srgb(profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, space: str) -> ImageCms.ImageCmsTransform:
+def _to_srgb(profile: ImageCms.ImageCmsProfile, space: str) -> ImageCms.ImageCmsTransform:
     perceptual = ImageCms.Intent.PERCEPTUAL
     return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), space, "RGB", perceptual, EXACT)
 

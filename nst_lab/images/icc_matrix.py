@@ -58,7 +58,9 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
 
 @cache
 def _from_xyz(srgb: bytes) -> np.ndarray:
-    return np.linalg.inv(_parts(srgb, "RGB")[1])
+    parts = _parts(srgb, "RGB")
+    assert parts is not None  # of such a kind is sRGB
+    return np.linalg.inv(parts[1])
 
 
 def _evaluated(curve: bytes, values: np.ndarray) -> np.ndarray:
@@ -69,26 +71,32 @@ def _evaluated(curve: bytes, values: np.ndarray) -> np.ndarray:
             return values
         table = np.frombuffer(curve, ">u2", count, 12)
         if count == 1:
-            return values ** np.float32(table[0] / 256)
-        return np.interp(values, np.linspace(0, 1, count), table / 65535).astype(np.float32)
+            curved: np.ndarray = values ** np.float32(table[0] / 256)
+        else:
+            curved = np.interp(values, np.linspace(0, 1, count), table / 65535).astype(np.float32)
+        return curved
     (kind,) = struct.unpack_from(">H", curve, 8)
     return _parametric(kind, _fixed(curve[12 : 12 + 4 * PARAMETERS[kind]]), values)
 
 
 def _parametric(kind: int, numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """(a·x + b)^g + e from d on, c·x + f below; each kind of curve leaves some of these at their neutral values."""
+    """(a·x + b)^g + e from d on, c·x + f below; each kind of curve leaves some of these at their neutral values.
+
+    What leaves [0, 1] is clipped, as the standard has it; numbers that make no curve would otherwise give infinities.
+    """
     g, a, b, c, d, e, f = 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if kind == 0:
         (g,) = numbers
     elif kind in (1, 2):
         g, a, b = numbers[:3]
-        d = -b / a
+        d = -b / a if a else np.inf
         e = f = numbers[3] if kind == 2 else 0.0
     else:
         g, a, b, c, d = numbers[:5]
         e, f = numbers[5:] if kind == 4 else (0.0, 0.0)
-    curved = np.maximum(a * values + b, 0) ** g + e
-    return np.where(values >= d, curved, c * values + f).astype(np.float32)
+    with np.errstate(divide="ignore", over="ignore"):
+        curved = np.maximum(a * values + b, 0) ** g + e
+    return np.where(values >= d, curved, c * values + f).clip(0, 1).astype(np.float32)
 
 
 def _fixed(data: bytes) -> np.ndarray:

@@ -11,7 +11,13 @@ from nst_lab.errors import FetchError, ImageError
 from nst_lab.images import catalog, decode, encode
 
 
-def load_image(name_or_path: str | os.PathLike) -> Tensor:
+def size_of(picture: Tensor) -> tuple[int, int]:
+    """Height and width of pictures (…, H, W)."""
+    height, width = picture.shape[-2:]
+    return height, width
+
+
+def load_image(name_or_path: str | os.PathLike[str]) -> Tensor:
     """Decode a picture into float32 RGB (1, 3, H, W) in [0, 1], sRGB, at its own size.
 
     EXIF orientation is applied, greyscale, palettes and CMYK become RGB, embedded colour profiles sRGB; transparency is
@@ -27,7 +33,7 @@ def load_image(name_or_path: str | os.PathLike) -> Tensor:
     return torch.from_numpy(decode.decode(catalog.locate(str(name_or_path)))).permute(2, 0, 1)[None].contiguous()
 
 
-def load_mask(name_or_path: str | os.PathLike) -> Tensor:
+def load_mask(name_or_path: str | os.PathLike[str]) -> Tensor:
     """A mask as float32 (1, 1, H, W) in [0, 1]: the grey value as stored, 0 where the picture is transparent.
 
     Colours become grey by luma (.299 R + .587 G + .114 B), no colour profile is applied. A picture of one colour all
@@ -39,7 +45,7 @@ def load_mask(name_or_path: str | os.PathLike) -> Tensor:
     return torch.from_numpy(decode.decode_mask(catalog.locate(str(name_or_path))))[None, None]
 
 
-def image_size(name_or_path: str | os.PathLike) -> tuple[int, int]:
+def image_size(name_or_path: str | os.PathLike[str]) -> tuple[int, int]:
     """Height and width of a picture, from the catalog or its header; nothing is decoded and nothing fetched.
 
     Raises:
@@ -57,7 +63,7 @@ def image_size(name_or_path: str | os.PathLike) -> tuple[int, int]:
 
 
 def save_image(
-    image: Tensor, path: str | os.PathLike, metadata: Mapping[str, str] | None = None, *, bits: int = 8
+    image: Tensor, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None, *, bits: int = 8
 ) -> None:
     """Write an RGB picture (1, 3, H, W) as PNG, JPEG or WebP; values outside [0, 1] are clipped, then rounded.
 

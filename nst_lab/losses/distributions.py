@@ -21,7 +21,8 @@ def directions(channels: int, bases: int = 1, seed: int = 0) -> Tensor:
     """
     generator = torch.Generator().manual_seed(seed)
     gaussian = torch.randn(bases, channels, channels, generator=generator)
-    return torch.linalg.qr(gaussian).Q.mT.reshape(bases * channels, channels)
+    orthonormal: Tensor = torch.linalg.qr(gaussian).Q.mT
+    return orthonormal.reshape(bases * channels, channels)
 
 
 def quantiles(features: Tensor, directions: Tensor) -> Tensor:
@@ -53,4 +54,5 @@ def relative_difference(a: Tensor, b: Tensor) -> Tensor:
     """δ(a, b) = ‖a − b‖ / √(‖a‖² + ‖b‖²) over the last dimension, in float64; 0 where both are zero."""
     a, b = a.double(), b.double()
     size = torch.hypot(a.norm(dim=-1), b.norm(dim=-1))
-    return (a - b).norm(dim=-1) / torch.where(size > 0, size, 1.0)
+    distance: Tensor = (a - b).norm(dim=-1)
+    return distance / torch.where(size > 0, size, 1.0)

@@ -44,9 +44,10 @@ class Masks:
 
     def to(self, device: torch.device) -> "Masks":
         """The same on a device."""
-        content = None if self.content is None else self.content.to(device)
         return Masks(
-            *({name: mask.to(device) for name, mask in of.items()} for of in (self.regions, self.parts)), content
+            {name: mask.to(device) for name, mask in self.regions.items()},
+            {name: mask.to(device) for name, mask in self.parts.items()},
+            None if self.content is None else self.content.to(device),
         )
 
     def by_name(self) -> dict[str, Tensor]:

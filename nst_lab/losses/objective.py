@@ -3,18 +3,20 @@
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nst_lab.config.schema import Config, mixes_scales
+from nst_lab.config.schema import Config, layers_by_style, mixes_scales
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.images.catalog import short_names
 from nst_lab.losses.guidance import Guides, Masks, content_guides, style_guides
 from nst_lab.losses.style import Measured, as_sum, statistic
 from nst_lab.losses.terms import revival, squared_error, total_variation
 from nst_lab.memory import Memory
+from nst_lab.network.vgg import VGG19
 
 WEIGHTS = ("content_weight", "style_weight", "tv_weight")  # of the loss; targets do not depend on them
 
@@ -47,8 +49,8 @@ class Losses:
 
     def with_values(self, values: Sequence[Tensor]) -> "Losses":
         """The same by these `values`."""
-        terms, rest = values[: len(self.terms)], values[len(self.terms) :]
-        return Losses(*rest, dict(zip(self.terms, terms, strict=True)))
+        *terms, total, content, style, tv = values
+        return Losses(total, content, style, tv, dict(zip(self.terms, terms, strict=True)))
 
     def to_floats(self) -> dict[str, Any]:
         """The same as Python numbers, the terms under `terms`."""
@@ -63,10 +65,7 @@ def active_layers(names: Sequence[str], weights: Sequence[float], factor: float)
 
 def layers_of_styles(config: Config) -> list[dict[str, float]]:
     """For each style image its layers and their weights, without those that cannot contribute."""
-    layers, style, factor = config.layers, config.style, config.loss.style_weight
-    if style.layers is None:
-        return [active_layers(layers.style, layers.style_weights, factor)] * len(style.images)
-    return [active_layers(*each, factor) for each in zip(style.layers, style.layer_weights, strict=True)]
+    return [active_layers(names, weights, config.loss.style_weight) for names, weights in layers_by_style(config)]
 
 
 def pre_activations(config: Config) -> dict[str, str]:
@@ -124,7 +123,7 @@ class Objective(nn.Module):
     style image (`guidance.py`), and C_l counts position by position times the content's mask.
 
     Args:
-        network: image -> activations by tap (`vgg.VGG19`).
+        network: image -> activations by tap.
         content: picture (1, 3, H, W) whose representation is the target; may be None if the content weight is 0.
         styles: pictures by name, any sizes; those of weight zero may be missing.
         config: a filled configuration.
@@ -138,7 +137,7 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: VGG19,
         content: Tensor | None,
         styles: dict[str, Tensor],
         config: Config,
@@ -178,7 +177,7 @@ class Objective(nn.Module):
         }
 
     def _content_targets(self, content: Tensor | None) -> dict[str, Tensor]:
-        if not self.content_layers:
+        if content is None or not self.content_layers:
             return {}
 
         def represent() -> dict[str, Tensor]:
@@ -200,8 +199,7 @@ class Objective(nn.Module):
             part = guidance, *map(digest, guides.values())
             keys[name] = self.form, tuple(layers), part if guides else None, digest(styles[name])
             measured[name] = self.memory.recall(
-                ("measured", *keys[name]),
-                lambda style=styles[name], layers=layers, guides=guides: self._measure(style, layers, guides),
+                ("measured", *keys[name]), partial(self._measure, styles[name], layers, guides)
             )
         if self.blend == "targets" and len(measured) > 1:
             layers = next(iter(self.style_layers.values()))
@@ -209,7 +207,7 @@ class Objective(nn.Module):
             self.style_shares, self.style_layers = {"blended": 1.0}, {"blended": layers}
             return {"blended": self._targets(blended)}
         return {
-            name: self.memory.recall(("target", *keys[name]), lambda layers=layers: self._targets(layers))
+            name: self.memory.recall(("target", *keys[name]), partial(self._targets, layers))
             for name, layers in measured.items()
         }
 
@@ -331,11 +329,14 @@ def see_together(objectives: Sequence[Objective], pictures: Tensor) -> list[Seen
     measured = {(WHOLE, layer): one.measure(activations[layer]) for layer, one in statistics.items()}
     whole = {layer: activations[layer] for each in objectives for layer in each.whole_layers}
     own = _apart(whole, len(objectives))
-    each = {place: list(zip(*(value.split(1) for value in values), strict=True)) for place, values in measured.items()}
-    return [Seen(part, {place: values[index] for place, values in each.items()}) for index, part in enumerate(own)]
+    apart = {place: [torch.split(value, 1) for value in values] for place, values in measured.items()}
+    return [
+        Seen(part, {place: tuple(value[index] for value in values) for place, values in apart.items()})
+        for index, part in enumerate(own)
+    ]
 
 
 def _apart(activations: Mapping[str, Tensor], batch: int) -> list[dict[str, Tensor]]:
     """The activations of each picture of a batch."""
-    parts = {layer: activation.split(1) for layer, activation in activations.items()}
+    parts = {layer: torch.split(activation, 1) for layer, activation in activations.items()}
     return [{layer: part[index] for layer, part in parts.items()} for index in range(batch)]

@@ -4,6 +4,8 @@ F is an activation (B, C, H, W), N = C its number of filters and M = H * W its n
 returns the raw value, before any weight.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,19 +21,21 @@ def gram_matrix(features: Tensor, divisor: str = "positions") -> Tensor:
     """
     _, channels, height, width = features.shape
     scale = {"positions": height * width, "channels_positions": channels * height * width, "none": 1}[divisor]
-    return _OuterProduct.apply(features.flatten(2)) / scale
+    product: Tensor = _OuterProduct.apply(features.flatten(2))
+    return product / scale
 
 
 class _OuterProduct(torch.autograd.Function):
     """F Fᵀ of (B, N, M). Its gradient (D + Dᵀ) F takes one matrix product; autograd, unaware of the symmetry, two."""
 
     @staticmethod
-    def forward(context, features: Tensor) -> Tensor:
+    def forward(context: Any, features: Tensor) -> Tensor:
         context.save_for_backward(features)
         return features @ features.transpose(1, 2)
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> Tensor:
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        features: Tensor
         (features,) = context.saved_tensors
         # Transposed, for the result to be laid out as the features are: channels last.
         return (features.transpose(1, 2) @ (gradient + gradient.transpose(1, 2))).transpose(1, 2)

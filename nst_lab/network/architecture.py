@@ -4,6 +4,7 @@ Simonyan and Zisserman 2015 (arXiv:1409.1556), configuration E, convolutional pa
 configuration can be checked without importing torch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # (channels, convolutions) of each block; a 2x2 pooling closes every block.
@@ -40,7 +41,7 @@ LAYERS = _walk_blocks()
 CONVOLUTIONS = tuple(name for name, layer in LAYERS.items() if layer.kind == "conv")
 
 
-def layers_up_to(taps: list[str] | tuple[str, ...]) -> list[Layer]:
+def layers_up_to(taps: Sequence[str]) -> list[Layer]:
     """The layers that must be computed for `taps`, in network order, ending with the deepest of them."""
     names = list(LAYERS)
     deepest = max((names.index(tap) for tap in taps), default=-1)

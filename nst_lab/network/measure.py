@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_lab.errors import ConfigError, ImageError, UserError
+from nst_lab.command_line import Parser, answer
+from nst_lab.errors import ConfigError, ImageError
 from nst_lab.images.pictures import load_image, resize, target_size
 from nst_lab.network.architecture import CONVOLUTIONS, input_statistics
 from nst_lab.network.vgg import VGG19
@@ -31,28 +32,25 @@ def main() -> NoReturn:
 
 def command(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit status: 0, or 2 after one line that says what is wrong."""
-    try:
-        _measure_folder(_parser().parse_args(arguments))
-    except UserError as error:
-        print(f"nst-measure: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return answer(_parser(), arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nst-measure", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> Parser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="nst-measure", description=__doc__, formatter_class=formatter)
     parser.add_argument("folder", type=Path, help="photographs, in any format that Pillow reads")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--weights", default="caffe", help="caffe, torchvision, random or a file (model.weights)")
     parser.add_argument("--seed", type=int, default=0, help="of random weights (model.seed)")
     parser.add_argument("--size", type=int, default=512, help="longer side to which larger photographs are reduced")
     parser.add_argument("--device", default="auto")
+    parser.set_defaults(run=_measure_folder)
     return parser
 
 
-def _measure_folder(options: argparse.Namespace) -> None:
+def _measure_folder(options: argparse.Namespace) -> int:
+    if not 0 <= options.seed < 2**63:
+        raise ConfigError(f"--seed {options.seed}: expected a number from 0 to {2**63 - 1}")
     weights = load_weights(options.weights, options.seed)
     network = measuring_network(weights, options.weights).to(resolve_device(options.device))
     files = photographs(options.folder)
@@ -71,6 +69,7 @@ def _measure_folder(options: argparse.Namespace) -> None:
         raise ConfigError(f"--output {options.output}: cannot be written ({error.strerror})") from error
     silent = sum(int((values == 0).sum()) for values in means.values())
     print(f"{options.output}: {len(files)} photographs, {silent} filters silent on all of them")
+    return 0
 
 
 def photographs(folder: Path) -> list[Path]:

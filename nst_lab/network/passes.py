@@ -36,19 +36,20 @@ class Block(torch.autograd.Function):
         context.network, context.layers, context.type = network, layers, x.dtype
         context.format = torch.contiguous_format if x.is_contiguous() else torch.channels_last
         context.given = given_out(layers, network.taps)
-        context.shapes, kept, out = [], [], []  # kept: what the backward passes of ReLUs and poolings need
+        context.shapes, kept, out = [], [], []  # of each layer; kept: what the backward pass of a ReLU or pooling needs
         x = x.to(network.compute_type).contiguous(memory_format=torch.channels_last)
         for layer in layers:
+            context.shapes.append(x.shape)
+            needed: Tensor | None = None
             if layer.kind == "conv":
                 x = _convolve(x, *network.filters(layer.name))
             elif layer.kind == "relu":
                 # In place, but for a tapped pre-activation, which it would overwrite.
                 x = F.relu(x, inplace=layer.name.replace("relu", "conv") not in network.taps)
-                kept.append(x > 0 if context.needs_input_grad[0] else None)
+                needed = x > 0 if context.needs_input_grad[0] else None
             else:
-                context.shapes.append(x.shape)
-                x, places = _pool(x, network.pooling)
-                kept.append(places)
+                x, needed = _pool(x, network.pooling)
+            kept.append(needed)
             if layer.name in context.given:
                 out.append(x)
         context.save_for_backward(*kept)
@@ -56,14 +57,12 @@ class Block(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
-        network, shapes = context.network, context.shapes[:]
-        kept, left = list(context.saved_tensors), list(gradients)
+        network, left = context.network, list(gradients)
         x: Tensor | None = None  # the gradient so far
-        for layer in reversed(context.layers):
+        steps = list(zip(context.layers, context.saved_tensors, context.shapes, strict=True))
+        for layer, needed, shape in reversed(steps):
             if layer.name in context.given:
                 x = _joined(x, left.pop())
-            needed = kept.pop() if layer.kind != "conv" else None
-            shape = shapes.pop() if layer.kind == "pool" else None
             if x is None:
                 continue
             if layer.kind == "conv":
@@ -85,7 +84,8 @@ def _convolve_back(gradient: Tensor, turned: Tensor, padding: str) -> Tensor:
     if padding == "zeros":
         return F.conv2d(gradient, turned, padding=1)
     padded = F.conv2d(gradient, turned, padding=2)
-    return UNPAD[padding](padded, padded[..., 1:-1, 1:-1], (1, 1, 1, 1))
+    unpadded: Tensor = UNPAD[padding](padded, padded[..., 1:-1, 1:-1], (1, 1, 1, 1))
+    return unpadded
 
 
 def _pool(x: Tensor, pooling: str) -> tuple[Tensor, Tensor | None]:
@@ -99,7 +99,10 @@ def _pool_back(gradient: Tensor, places: Tensor | None, shape: torch.Size) -> Te
     height, width = shape[-2:]
     if places is not None:
         like = gradient.new_empty(shape).contiguous(memory_format=torch.channels_last)  # only its shape is read
-        return aten.max_pool2d_with_indices_backward(gradient, like, (2, 2), (2, 2), (0, 0), (1, 1), False, places)
+        back: Tensor = aten.max_pool2d_with_indices_backward(
+            gradient, like, (2, 2), (2, 2), (0, 0), (1, 1), False, places
+        )
+        return back
     spread = F.interpolate(gradient / 4, scale_factor=2, mode="nearest")
     return F.pad(spread, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else spread
 

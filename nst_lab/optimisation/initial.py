@@ -49,6 +49,7 @@ def initial_image(
     if init.kind == "gray":
         return torch.full((1, 3, height, width), 0.5)
     source = {"content": content, "mix": content, "style": style, "file": file}[init.kind]
+    assert source is not None  # a configuration without it is refused
     picture = resize(source, height, width, resampling=resampling)
     if init.kind == "mix":
         return torch.lerp(picture, noise_image(height, width, init, random, input_mean), init.mix)

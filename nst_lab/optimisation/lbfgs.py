@@ -69,6 +69,7 @@ class LBFGS:
         """Evaluate the closure, one loss for each picture, at the current pictures, and move to the next ones."""
         with torch.enable_grad():
             losses = closure().detach()
+        assert self.variable.grad is not None  # the closure's
         loss, gradient = losses.reshape(-1), self.variable.grad.flatten(1)
         if self.started:
             self.rejected = ~self._decreased(loss)
@@ -81,7 +82,7 @@ class LBFGS:
         self._aim()
         self.leaping = torch.zeros_like(self.rejected)
         if not self.started and self.leap is not None:
-            self._leap()
+            self._leap(self.leap)
         self.started = True
         self._place()
         return losses
@@ -137,9 +138,9 @@ class LBFGS:
         direction = torch.where(modelled[:, None], direction, -gradient)
         self._set_move(gradient, direction, modelled, chosen=~self.rejected | self.leaping)
 
-    def _leap(self) -> None:
+    def _leap(self, leap: Tensor) -> None:
         """Go from the first pictures to the other ones, whatever the gradient says, as long as the loss falls."""
-        move, self.leap = self.leap.flatten(1) - self.position, None
+        move, self.leap = leap.flatten(1) - self.position, None
         self.leaping = (move != 0).any(dim=1)
         self.move = torch.where(self.leaping[:, None], move, self.move)
         self.slope = torch.where(self.leaping, 0.0, self.slope)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 
 from nst_lab.config.schema import Optimizer
-from nst_lab.losses.objective import Losses, Seen, see_together
+from nst_lab.images.pictures import size_of
+from nst_lab.losses.objective import Losses, Objective, Seen, see_together
 from nst_lab.optimisation.averaging import Average
 from nst_lab.optimisation.bounds import BoundedLBFGS, Box, StraightThrough
 from nst_lab.optimisation.device_memory import with_less_memory
@@ -25,10 +27,10 @@ class Step:
     `image` is the picture (1, 3, H, W) whose losses these are, as evaluated (not clipped to [0, 1]); `evaluation`
     counts from 1 over the whole run, `scale` from 0. `accepted` is false for a trial step that L-BFGS takes back and
     for an evaluation that is not finite; `fallback` is then the last accepted step, if there was one. Only the last
-    step of a scale carries `stop`, and only the last one of the run is `last`. With `optimizer.averaging`, `average` is
-    the average of all iterates so far, the one after this evaluation included. `gradient_norm` is with respect to the
-    picture in [0, 1], or its coefficients, without what `bounds: project` holds. `finish` is what colour control does
-    to a picture on its way out.
+    step of a scale carries `stop`, and only the last one of the run carries it as its `end`. With
+    `optimizer.averaging`, `average` is the average of all iterates so far, the one after this evaluation included.
+    `gradient_norm` is with respect to the picture in [0, 1], or its coefficients, without what `bounds: project` holds.
+    `finish` is what colour control does to a picture on its way out.
     """
 
     evaluation: int
@@ -38,10 +40,15 @@ class Step:
     accepted: bool = True
     stop: Stop | None = None
     scale: int = 0
-    last: bool = False
+    end: Stop | None = None
     fallback: "Step | None" = None
     average: Tensor | None = None
     finish: Callable[[Tensor], Tensor] = lambda picture: picture
+
+    @property
+    def last(self) -> bool:
+        """Whether the run ended with it."""
+        return self.end is not None
 
     @property
     def result(self) -> "Step":
@@ -60,19 +67,18 @@ class Step:
 
 
 def _lbfgs(variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None, leap: Tensor | None) -> LBFGS:
-    settings = {
-        "learning_rate": options.learning_rate,
-        "history": options.history,
-        "pixel_range": options.pixel_scale,
-        "picture": space.picture,
-        "leap": leap,
-    }
-    if options.bounds == "project":
-        return BoundedLBFGS(variable, box=box, **settings)
-    return LBFGS(variable, **settings)
+    kind = partial(BoundedLBFGS, box=box) if box is not None and options.bounds == "project" else LBFGS
+    return kind(
+        variable,
+        learning_rate=options.learning_rate,
+        history=options.history,
+        pixel_range=options.pixel_scale,
+        picture=space.picture,
+        leap=leap,
+    )
 
 
-def _lbfgs_torch(variable: Tensor, options: Optimizer, *_) -> torch.optim.Optimizer:
+def _lbfgs_torch(variable: Tensor, options: Optimizer, *_: object) -> torch.optim.Optimizer:
     # max_iter=1 makes one step one closure evaluation; the state persists, so the trajectory is that of a long step.
     # Absolute tolerances are 0: on small losses they end a run that is still improving.
     return torch.optim.LBFGS(
@@ -117,7 +123,7 @@ class Optimisation:
 
     def __init__(
         self,
-        objective: Callable[[Tensor], Losses],
+        objective: Objective,
         start: Tensor,
         options: Optimizer,
         evaluations: int,
@@ -129,7 +135,7 @@ class Optimisation:
         leap: Tensor | None = None,
         revive: int = 0,
     ):
-        self.objective, self.options, self.scale, self.size = objective, options, scale, start.shape[-2:]
+        self.objective, self.options, self.scale, self.size = objective, options, scale, size_of(start)
         if revive and leap is not None:
             revive = max(revive, 2)  # start and leap are compared by one loss
         self.evaluation, self.revived, self.final = used, used + revive, used + evaluations
@@ -155,7 +161,10 @@ class Optimisation:
     @property
     def picture(self) -> Tensor:
         """The result so far: the average of the iterates, or the last accepted picture."""
-        return self.kept.image if self.average is None else self.average.value
+        if self.average is not None:
+            return self.average.value
+        assert self.kept is not None  # some step was accepted
+        return self.kept.image
 
     def __iter__(self) -> Iterator[Step]:
         while not self.stopped:
@@ -187,9 +196,9 @@ class Optimisation:
     def move(self) -> Tensor:
         """Move to the next picture, by the gradient that is there now; all that `tell` needs, on the device."""
         before, followed = self.variable.detach().clone(), self.followed.detach()
-        self.optimizer.step(lambda: followed)
+        self.optimizer.step(lambda: followed)  # type: ignore[arg-type, return-value]  # to torch a loss is a float
         self.followed = followed  # without the graph behind it
-        if self.options.bounds in ("clip", "project") and not self.options.name.startswith("lbfgs"):
+        if self.limits is not None and not self.options.name.startswith("lbfgs"):
             self.variable.data.copy_(self.limits.project(self.variable.data))
         norm = torch.linalg.vector_norm(self._free_gradient(before)) * self.options.pixel_scale
         moved = (before != self.variable.detach()).any()
@@ -208,8 +217,8 @@ class Optimisation:
         accepted = failure is None and not rejected
         stop = failure or self._judge(total, norm, bool(moved))
         self.stopped, self.diverged = stop is not None, failure is not None
-        norm = torch.tensor(norm, dtype=self.variable.dtype)
-        step = Step(self.evaluation, self.evaluated.detach(), self.losses, norm, accepted, stop, self.scale)
+        gradient_norm = torch.tensor(norm, dtype=self.variable.dtype)
+        step = Step(self.evaluation, self.evaluated.detach(), self.losses, gradient_norm, accepted, stop, self.scale)
         if accepted:
             self.kept = step
         if accepted and self.average is not None:
@@ -225,11 +234,15 @@ class Optimisation:
         picture = self.parametrisation.picture(variable / self.options.pixel_scale)
         # A projected picture is inside already, but for the rounding of `pixel_scale`.
         clipped = self.projected or self.options.bounds == "straight_through"
-        return StraightThrough.apply(picture, self.box.low, self.box.high) if clipped else picture
+        seen: Tensor = StraightThrough.apply(picture, self.box.low, self.box.high) if clipped else picture
+        return seen
 
     def _free_gradient(self, variable: Tensor) -> Tensor:
         gradient = self.variable.grad
-        return gradient.masked_fill(self.limits.held(variable, gradient), 0) if self.projected else gradient
+        assert gradient is not None  # after an evaluation
+        if self.limits is None or not self.projected:
+            return gradient
+        return gradient.masked_fill(self.limits.held(variable, gradient), 0)
 
     def _judge(self, total: float, norm: float, moved: bool) -> Stop | None:
         stop = self.progress.judge(total, norm, moved)

@@ -67,9 +67,10 @@ class Pairs:
         if held is not None:
             curvature = products.diagonal(dim1=1, dim2=2)
             valid = valid & _curved(curvature, moves.norm(dim=2), changes.norm(dim=2)).gather(1, order)
-        small = _in_order(products, order), _in_order(squares, order)
-        dots = (_dots(each, gradient).to(products).gather(1, order) for each in (moves, changes))
-        scale, of_moves, of_changes = _weights(*small, *dots, valid)
+        along, across = (_dots(each, gradient).to(products).gather(1, order) for each in (moves, changes))
+        scale, of_moves, of_changes = _weights(
+            _in_order(products, order), _in_order(squares, order), along, across, valid
+        )
         place = (slots - self.newest[:, None] - 1) % self.history  # in that order
         direction = -scale[:, None].to(gradient) * gradient
         for weights, vectors in ((of_moves, moves), (of_changes, changes)):

@@ -89,7 +89,7 @@ class Fourier:
 
 def hartley(values: Tensor) -> Tensor:
     """Σ_{y,x} v(y, x) cas(2π (u y / H + v x / W)) / √(H W), cas = cos + sin, over the last two dimensions."""
-    spectrum = torch.fft.fft2(values, norm="ortho")
+    spectrum: Tensor = torch.fft.fft2(values, norm="ortho")
     return spectrum.real - spectrum.imag
 
 

@@ -9,7 +9,7 @@ from nst_lab.config.profiles import layer_weights
 from nst_lab.config.schema import Config
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.errors import ConfigError
-from nst_lab.images.pictures import resize
+from nst_lab.images.pictures import resize, size_of
 from nst_lab.losses.objective import Objective, digest
 from nst_lab.memory import Memory
 from nst_lab.network.vgg import VGG19
@@ -37,15 +37,15 @@ def mix_scales(coarse: Tensor, fine: Tensor, config: Config, network: VGG19, mem
         memory: remembers the mixture for other runs of that network.
     """
     own = _mixing(config)
-    fine = resize(fine, *fine_size(fine.shape[-2:], coarse.shape[-2:]), resampling=config.resampling)
+    fine = resize(fine, *fine_size(size_of(fine), size_of(coarse)), resampling=config.resampling)
 
     def mix() -> Tensor:
         device = next(network.buffers()).device
-        strips = in_strips(config, coarse.shape[-2:])
+        strips = in_strips(config, size_of(coarse))
         objective = Objective(network.up_to(own.layers.style), None, {FINE: fine.to(device)}, own, in_strips=strips)
         optimisation = Optimisation(objective, coarse.to(device), own.optimizer, own.optimizer.evaluations)
         [last] = deque(optimisation, maxlen=1)
-        if last.stop.reason == "not_finite":
+        if last.stop and last.stop.reason == "not_finite":
             raise ConfigError(f"style.fine: {last.stop.detail} of the mixing; choose other layers or another optimizer")
         return optimisation.picture.clamp(0, 1).cpu()
 
@@ -61,6 +61,7 @@ def _mixing(config: Config) -> Config:
     """
     names = config.style.fine_layers
     weights = layer_weights("style", config.layers.style_profile, names)
+    assert weights is not None  # profile and layers are known ones
     return replace(
         config,
         loss=replace(config.loss, content_weight=0.0, style_weight=config.loss.style_weight or 1.0, tv_weight=0.0),

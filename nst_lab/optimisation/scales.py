@@ -7,7 +7,7 @@ from torch import Tensor
 from nst_lab.config.schema import Config, Scale
 from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
-from nst_lab.images.pictures import resize, target_size
+from nst_lab.images.pictures import resize, size_of, target_size
 from nst_lab.losses.objective import needed_taps
 from nst_lab.network.architecture import layers_up_to
 from nst_lab.optimisation.inputs import Inputs, Size
@@ -32,12 +32,12 @@ def split_budget(evaluations: int, scales: Sequence[Scale]) -> list[int]:
 
 def at_scale(inputs: Inputs, config: Config, factor: float) -> tuple[Tensor | None, dict[str, Tensor], Size]:
     """Content, styles and the result's height and width at `factor` of the configured size."""
-    content, init = (None if image is None else tuple(image.shape[-2:]) for image in (inputs.content, inputs.init))
-    originals = {name: tuple(style.shape[-2:]) for name, style in inputs.styles.items()} | inputs.originals
-    fine = {name: tuple(picture.shape[-2:]) for name, picture in inputs.fine.items()}
+    content, init = (None if image is None else size_of(image) for image in (inputs.content, inputs.init))
+    originals = {name: size_of(style) for name, style in inputs.styles.items()} | inputs.originals
+    fine = {name: size_of(picture) for name, picture in inputs.fine.items()}
     size, styled = sizes_at(content, originals, init, config, factor, fine)
     styles = {name: resize(own, *styled[name], resampling=config.resampling) for name, own in inputs.styles.items()}
-    picture = None if content is None else resize(inputs.content, *size, resampling=config.resampling)
+    picture = None if inputs.content is None else resize(inputs.content, *size, resampling=config.resampling)
     return picture, styles, size
 
 
@@ -64,7 +64,9 @@ def sizes_at(
 
     style = config.style
     sizes = dict(zip(short_names(style.images), style.sizes or [None] * len(style.images), strict=True))
-    result = scaled(content or next(iter(styles.values()), init), config.size)
+    shape = content or next(iter(styles.values()), init)
+    assert shape is not None  # a configuration without any picture is refused
+    result = scaled(shape, config.size)
     styled = {
         name: scaled(own, sizes.get(name) or style.size or config.size, style.upscale) for name, own in styles.items()
     }
@@ -75,13 +77,13 @@ def sizes_at(
     return result, styled
 
 
-def fine_size(fine: Sequence[int], coarse: Sequence[int]) -> tuple[int, int]:
+def fine_size(fine: Size, coarse: Size) -> Size:
     """Height and width at which the fine picture is measured: its own aspect, the coarse picture's longer side."""
     return target_size(*fine, max(coarse), "longer")
 
 
 def _check_depth(sizes: dict[str, Size], taps: Sequence[str], config: Config, where: str = "") -> None:
-    layers = layers_up_to(list(taps))
+    layers = layers_up_to(taps)
     if not layers:
         return
     needed = max(layer.stride for layer in layers)

@@ -31,7 +31,7 @@ class Progress:
     """The relative rules: `tolerance` over the last `window` evaluations."""
 
     def __init__(self, tolerance: float, window: int):
-        self.tolerance = tolerance
+        self.tolerance, self.window = tolerance, window
         self.best: deque[float] = deque(maxlen=window + 1)
 
     def judge(self, total: float, gradient_norm: float, moved: bool) -> Stop | None:
@@ -41,11 +41,11 @@ class Progress:
             return Stop("converged", "the gradient is zero")
         if not moved:
             return Stop("stalled", "the optimiser no longer moves the image")
-        if len(self.best) < self.best.maxlen:
+        if len(self.best) <= self.window:
             return None
-        window, gain = len(self.best) - 1, self.best[0] - self.best[-1]
+        gain = self.best[0] - self.best[-1]
         if gain == 0:
-            return Stop("stalled", f"no evaluation of the last {window} was better than the best before them")
+            return Stop("stalled", f"no evaluation of the last {self.window} was better than the best before them")
         if gain < self.tolerance * abs(self.best[0]):
-            return Stop("converged", f"the total fell by less than {self.tolerance:g} in {window} evaluations")
+            return Stop("converged", f"the total fell by less than {self.tolerance:g} in {self.window} evaluations")
         return None

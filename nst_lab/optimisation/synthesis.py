@@ -5,7 +5,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,7 @@ from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
 from nst_lab.images.color import ColorControl, mixed_moments, with_moments
-from nst_lab.images.pictures import resize
+from nst_lab.images.pictures import resize, size_of
 from nst_lab.losses.objective import Objective, needed_taps
 from nst_lab.memory import Memory
 from nst_lab.network.vgg import VGG19, build_network
@@ -46,7 +46,7 @@ class Result:
     """
 
     image: Tensor
-    losses: dict
+    losses: dict[str, Any]
     evaluations: int
     seconds: float
     stop: Stop
@@ -86,17 +86,18 @@ def transfer(
     extras = Extras(masks, guides, content_mask, fine)
     inputs = checked_inputs(content, styles, init, extras, config)
     config = _naming_fine(inputs, config)
-    started, history = time.perf_counter(), []
+    started, history = time.perf_counter(), list[float]()
     for step in Synthesis(inputs, config):
         history.append(step.losses.total.item())
         if on_step:
             on_step(replace(step, image=step.image.clone()))  # a watcher may do with its picture what it likes
+    assert step.end is not None  # it is the last
     return Result(
         image=step.picture.clamp(0, 1).cpu(),
         losses=step.result.losses.to_floats(),
         evaluations=step.evaluation,
         seconds=time.perf_counter() - started,
-        stop=step.stop,
+        stop=step.end,
         history=history,
     )
 
@@ -132,7 +133,7 @@ class Synthesis:
     @property
     def ended(self) -> bool:
         """Whether there is no further step."""
-        return self.optimisation is not None and self.optimisation.stopped and self._is_last()
+        return self.optimisation is not None and self.optimisation.stopped and self._is_last(self.optimisation)
 
     def step(self) -> Step:
         """Evaluate once."""
@@ -141,23 +142,24 @@ class Synthesis:
 
     def proceed(self) -> Optimisation:
         """The optimisation that makes the next step, which begins here if it is the first one of its scale."""
-        before = self.optimisation
-        if before is None or before.stopped:
+        current = self.optimisation
+        if current is None or current.stopped:
             with self.numerics():
-                self.optimisation = self._optimisation(before.scale + 1 if before else 0, before)
-        return self.optimisation
+                current = self._optimisation(current.scale + 1 if current else 0, current)
+            self.optimisation = current
+        return current
 
-    def tell(self, step: Step) -> Step:
+    def tell(self, optimisation: Optimisation, step: Step) -> Step:
         """A step of the optimisation as one of the run."""
-        return replace(step, last=step.stop is not None and self._is_last(), finish=self.colors.finish)
+        return replace(step, end=step.stop if self._is_last(optimisation) else None, finish=self.colors.finish)
 
     def numerics(self) -> AbstractContextManager[None]:
         """How this run computes."""
         return numerics(self.config.threads, self.config.precision == "tf32")
 
-    def _is_last(self) -> bool:
+    def _is_last(self, optimisation: Optimisation) -> bool:
         """Whether the optimisation is that of the last scale, or not to be gone on from."""
-        return self.optimisation.scale == len(self.scales) - 1 or self.optimisation.diverged
+        return optimisation.scale == len(self.scales) - 1 or optimisation.diverged
 
     def _optimisation(self, scale: int, before: Optimisation | None = None) -> Optimisation:
         """The optimisation of one scale, from the result of the one before."""
@@ -198,7 +200,7 @@ class Synthesis:
     def _objective(self, content: Tensor | None, styles: dict[str, Tensor], size: Size) -> Objective:
         content = None if content is None else content.to(self.device)
         styles = {name: style.to(self.device) for name, style in styles.items()}
-        masks = self.inputs.masks.resized(size, {name: tuple(style.shape[-2:]) for name, style in styles.items()})
+        masks = self.inputs.masks.resized(size, {name: size_of(style) for name, style in styles.items()})
         pictures, masks = (content, styles), masks.to(self.device)
 
         def objective(strips: bool) -> Objective:
@@ -214,11 +216,12 @@ class Synthesis:
                 name: mix_scales(styles[name], fine, self.config, self.network, self.memory)
                 for name, fine in inputs.fine.items()
             }
-        originals = {name: tuple(inputs.styles[name].shape[-2:]) for name in mixed}
+        originals = {name: size_of(inputs.styles[name]) for name in mixed}
         return replace(inputs, styles=inputs.styles | mixed, fine={}, originals=originals)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the steps to come depend on, between two steps; tensors and plain values."""
+        assert self.optimisation is not None  # a step was made
         return {
             "scale": self.optimisation.scale,
             "random": self.random.get_state(),
@@ -239,14 +242,16 @@ class Synthesis:
 def step_syntheses(syntheses: Sequence[Synthesis]) -> list[Step]:
     """The next step of each of several runs that compute alike; pictures of one network and size go as one batch."""
     optimisations = [each.proceed() for each in syntheses]
-    groups, made = defaultdict(list), {}
+    groups: dict[Hashable, list[Optimisation]] = defaultdict(list)
+    made: dict[Optimisation, Step] = {}
     for each, optimisation in zip(syntheses, optimisations, strict=True):
         alone = optimisation if optimisation.objective.in_strips else None
         groups[each.network, optimisation.size, alone].append(optimisation)
     with syntheses[0].numerics():
         for group in groups.values():
             made |= zip(group, step_together(group), strict=True)
-    return [each.tell(made[optimisation]) for each, optimisation in zip(syntheses, optimisations, strict=True)]
+    pairs = zip(syntheses, optimisations, strict=True)
+    return [each.tell(optimisation, made[optimisation]) for each, optimisation in pairs]
 
 
 def _recolored(inputs: Inputs, colors: ColorControl) -> Inputs:
@@ -276,7 +281,8 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if available["cuda"] else "cpu")
     kind, _, index = name.partition(":")
-    if not available.get(kind) or (index and int(index) >= torch.cuda.device_count()):
+    absent = index and not (index.isdecimal() and int(index) < torch.cuda.device_count())
+    if not available.get(kind) or absent:
         present = [kind for kind, there in available.items() if there]
         raise ConfigError(f"device={name}: not available on this machine; available: auto, {', '.join(present)}")
     return torch.device(name)

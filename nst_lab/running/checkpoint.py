@@ -1,16 +1,21 @@
 """The checkpoint of a run: written in one step, rarely enough to cost little, read back only if it is whole."""
 
 import hashlib
+import io
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from nst_lab.command_line import printable
 from nst_lab.running.claims import Claim
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 NAME = "checkpoint.pt"
 BLOCK = 2**20  # bytes
@@ -40,10 +45,12 @@ class Checkpoints:
         """Replace the checkpoint by what `state` gives: tensors and plain values."""
         started = time.monotonic()
         temporary = self.claim.folder / f".{NAME}.partial"
-        with temporary.open("wb") as file:
-            hashed = _Hashed(file)
-            torch.save({"fingerprint": self.fingerprint, **state()}, hashed)
-            file.write(hashed.sha256.digest())  # torch reads what is before it, but notices no damage in a tensor
+        with _Hashed(temporary.open("wb", buffering=0)) as file:
+            try:
+                torch.save({"fingerprint": self.fingerprint, **state()}, file)
+            except RuntimeError as error:  # torch's own, when it finds itself at another place than it should be
+                raise file.error or error from None
+            file.write(file.sha256.digest())  # torch reads what is before it, but notices no damage in a tensor
             file.flush()
             os.fsync(file.fileno())
         self.claim.replace(temporary, NAME)
@@ -51,18 +58,24 @@ class Checkpoints:
         self.cost = self.written - started
 
 
-class _Hashed:
-    """A file that is written from its beginning to its end, with the SHA-256 of what was written."""
+class _Hashed(io.BufferedWriter):
+    """A file that is written from its beginning to its end, with the SHA-256 of what was written.
 
-    def __init__(self, file: BinaryIO):
-        self.file, self.sha256 = file, hashlib.sha256()
+    `error` is the first reason why something was not.
+    """
 
-    def write(self, data: bytes) -> int:
+    def __init__(self, file: io.FileIO):
+        super().__init__(file)
+        self.sha256 = hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, data: "ReadableBuffer", /) -> int:
         self.sha256.update(data)
-        return self.file.write(data)
-
-    def flush(self) -> None:
-        self.file.flush()
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
 
 def _is_intact(path: Path) -> bool:
@@ -87,7 +100,7 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     try:
         if not _is_intact(path):
             raise ValueError("its bytes are not those that were written")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state["fingerprint"] != fingerprint:
             raise ValueError("it belongs to another run")
         for name, size in state["streams"].items():
@@ -96,5 +109,5 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
         return state
     except Exception as error:  # a damaged file leads torch to errors of many kinds
         reason = " ".join(str(error).split())[:200]
-        print(f"{path}: not usable, the run begins anew ({reason})", file=sys.stderr)
+        print(printable(f"{path}: not usable, the run begins anew ({reason})"), file=sys.stderr)
         return None

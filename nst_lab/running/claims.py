@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def _owner(line: bytes) -> Owner | None:
     try:
         fields = json.loads(line)
         return Owner(Process(**fields["process"]), str(fields["launch"]), str(fields["token"]))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
@@ -162,7 +163,10 @@ class Claim:
 
     def check(self) -> None:
         """Raise `ClaimLostError` unless this claim still holds."""
-        current = standing(self.folder)
+        try:
+            current = standing(self.folder)
+        except NotADirectoryError:  # a file is in the folder's place
+            current = None
         if current is None or current.owner is None or current.owner.token != self.owner.token:
             raise ClaimLostError(f"{self.folder}: taken over by {current.owner if current else 'nobody: removed'}")
 
@@ -182,10 +186,11 @@ class Claim:
         self.released.set()
         self.heart.join()
         os.close(self.file)
-        for number in _numbers(self.folder):
-            if number < self.number:
-                (self.folder / f".claim.{number}").unlink(missing_ok=True)
-        self.path.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            for number in _numbers(self.folder):
+                if number < self.number:
+                    (self.folder / f".claim.{number}").unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Claim":
         return self

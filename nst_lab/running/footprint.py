@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 
 import torch
@@ -82,11 +83,19 @@ def check_fits(config: Config, batch: int = 1) -> None:
     device = resolve_device(config.device)
     check_sizes(config)
     try:
-        height, width = sizes_from_headers(config)[0]
+        (height, width), styles = sizes_from_headers(config)
     except ImageError:
         return
     needed, there = memory_bytes(config, height, width, batch), total_memory(device)
-    if there is not None and needed > there:
+    if there is None:
+        return
+    for name, size in styles.items():
+        if (picture := 3 * FLOAT_BYTES * prod(size)) > there:
+            raise ConfigError(
+                f"style.size: {name} becomes {size[1]}x{size[0]} pixels, {picture / 2**30:.0f} GiB for the picture "
+                f"alone, and there are {there / 2**30:.1f} GiB; choose a smaller style.size or size"
+            )
+    if needed > there:
         what = f"{batch} runs at once, runner.batch={config.runner.batch}, of " if batch > 1 else ""
         smaller = "runner.batch, size or optimizer.history" if batch > 1 else "size or optimizer.history"
         raise ConfigError(

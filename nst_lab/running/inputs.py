@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from torch import Tensor
 
-from nst_lab.config.schema import Config, used_styles
+from nst_lab.config.schema import Config, file_to_start_from, used_styles
 from nst_lab.errors import ImageError
 from nst_lab.images import catalog
 from nst_lab.images.pictures import image_size, load_image, load_mask
@@ -20,10 +20,11 @@ DECODED = Memory(256 * 2**20)  # pictures of the last runs of this process, so t
 
 def load_inputs(config: Config) -> Inputs:
     """Decode the pictures that a configuration names."""
+    start = file_to_start_from(config)
     return Inputs(
         content=None if config.content.image is None else _decoded(config.content.image),
         styles={name: _decoded(image) for name, image in _needed_styles(config)},
-        init=_decoded(config.init.image) if config.init.kind == "file" else None,
+        init=None if start is None else _decoded(start),
         masks=load_masks(config),
         fine={name: _decoded(image) for name, image in _needed(config, config.style.fine)},
     )
@@ -66,10 +67,11 @@ def sizes_from_headers(config: Config, factor: float = 1.0) -> tuple[Size, dict[
         ConfigError: a picture would be too small for the deepest tap.
         ImageError: a picture has no readable header.
     """
+    start = file_to_start_from(config)
     return sizes_at(
         None if config.content.image is None else image_size(config.content.image),
         {name: image_size(image) for name, image in _needed_styles(config)},
-        image_size(config.init.image) if config.init.kind == "file" else None,
+        None if start is None else image_size(start),
         config,
         factor,
         {name: image_size(image) for name, image in _needed(config, config.style.fine)},

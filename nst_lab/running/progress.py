@@ -18,8 +18,8 @@ class _Display:
         self.progress: Progress | None = None
         self.lines = 0
 
-    def add(self, console: Console, label: str, evaluations: int) -> TaskID:
-        """A line more."""
+    def add(self, console: Console, label: str, evaluations: int) -> tuple[Progress, TaskID]:
+        """A line more: where it is shown, and which it is there."""
         if self.progress is None:
             columns = (
                 TextColumn("{task.description}", markup=False),
@@ -31,12 +31,12 @@ class _Display:
             self.progress = Progress(*columns, console=console, expand=True)
             self.progress.start()
         self.lines += 1
-        return self.progress.add_task(label, total=evaluations, loss="")
+        return self.progress, self.progress.add_task(label, total=evaluations, loss="")
 
     def end(self) -> None:
         """One of them is over; with the last one all stay on the terminal as they are."""
         self.lines -= 1
-        if self.lines == 0:
+        if self.progress is not None and self.lines == 0:
             self.progress.stop()
             self.progress = None
 
@@ -55,27 +55,28 @@ class ProgressLine:
     def __init__(self, label: str, evaluations: int):
         self.label, self.evaluations = label, evaluations
         self.console = Console(file=sys.stderr, highlight=False)
-        self.task: TaskID | None = None
+        self.live: tuple[Progress, TaskID] | None = None
         self.started = self.told = time.monotonic()
         self.total = float("nan")
 
     def __enter__(self) -> "ProgressLine":
         if self.console.is_terminal:
-            self.task = DISPLAY.add(self.console, self.label, self.evaluations)
+            self.live = DISPLAY.add(self.console, self.label, self.evaluations)
         else:
             self._say(f"{self.label}: starting")
         return self
 
-    def __exit__(self, *_exception) -> None:
-        if self.task is not None:
+    def __exit__(self, *_exception: object) -> None:
+        if self.live is not None:
             DISPLAY.end()
 
     def update(self, step: Step) -> None:
         """Show one evaluation; the total is that of the last accepted one, since a trial step may rise."""
         if step.accepted or step.evaluation == 1:
             self.total = step.losses.total.item()
-        if self.task is not None:
-            DISPLAY.progress.update(self.task, completed=step.evaluation, loss=f"total {self.total:.4g}")
+        if self.live is not None:
+            progress, task = self.live
+            progress.update(task, completed=step.evaluation, loss=f"total {self.total:.4g}")
             return
         now = time.monotonic()
         if step.last or step.evaluation == 1 or now - self.told >= PLAIN_LINE_SECONDS:

@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import time
+from contextlib import ExitStack, closing
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from torch.utils.tensorboard import summary
 from nst_lab.config.composition import flat, to_settings
 from nst_lab.config.schema import Config, named_pictures
 from nst_lab.images import catalog
-from nst_lab.images.pictures import to_bytes
+from nst_lab.images.pictures import size_of, to_bytes
 from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.scales import at_scale
 from nst_lab.running import events, runs
+from nst_lab.running.appending import Appended
 from nst_lab.running.claims import Claim
 from nst_lab.running.writing import Writer
 
@@ -50,30 +52,28 @@ class Recorder:
         self.previous = time.perf_counter()
         self.started = self.previous - seconds
         resumed = (folder / METRICS).exists()
-        self.metrics = (folder / METRICS).open("ab", buffering=0)  # unbuffered: a killed process leaves whole lines
-        self.board = events.EventFile(folder)
-        self.writer = Writer(f"recorder of {folder.name}")
-        if not resumed:
-            self._describe(config, inputs)
+        with ExitStack() as opened:
+            self.metrics = opened.enter_context(closing(Appended(folder / METRICS, "a")))
+            self.board = opened.enter_context(closing(events.EventFile(folder)))
+            self.writer = opened.enter_context(closing(Writer(f"recorder of {folder.name}")))
+            if not resumed:
+                self._describe(config, inputs)
+            self.opened = opened.pop_all()
 
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_exception) -> None:
-        try:
+    def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
+        with self.opened:
             if kind is None:
                 self.writer.drain()
-        finally:
-            self.writer.close()
-            self.metrics.close()
-            self.board.close()
 
     def _describe(self, config: Config, inputs: Inputs) -> None:
         credits = "\n".join(f"- {catalog.credit(image)}" for image in named_pictures(config))
         settings = OmegaConf.to_yaml(OmegaConf.create(to_settings(config)))
         content, styles, size = at_scale(inputs, config, 1.0)
         sources = {f"source/style/{name}": style for name, style in styles.items()}
-        masks = inputs.masks.resized(size, {name: tuple(style.shape[-2:]) for name, style in styles.items()})
+        masks = inputs.masks.resized(size, {name: size_of(style) for name, style in styles.items()})
         sources |= {f"source/mask/{name}": mask.expand(-1, 3, -1, -1) for name, mask in masks.by_name().items()}
         if content is not None:
             sources["source/content"] = content
@@ -136,8 +136,8 @@ class Recorder:
 
 
 def streams(folder: Path) -> list[Path]:
-    """The streams of a run folder."""
-    return [path for path in (folder / METRICS, *folder.glob(events.PATTERN)) if path.exists()]
+    """The streams of a run folder; links that lead nowhere among them, which must not be written through."""
+    return [path for path in (folder / METRICS, *folder.glob(events.PATTERN)) if os.path.lexists(path)]
 
 
 def rewind(claim: Claim, sizes: dict[str, int]) -> None:

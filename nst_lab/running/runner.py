@@ -23,11 +23,12 @@ from torch import Tensor
 
 from nst_lab.config.checks import check_config
 from nst_lab.config.schema import Config, named_pictures
-from nst_lab.errors import UserError
+from nst_lab.errors import ConfigError, UserError
 from nst_lab.images import catalog
 from nst_lab.images.pictures import load_image, save_image
 from nst_lab.metrics import METRICS_VERSION, distances_of_run
 from nst_lab.optimisation.optimize import Step
+from nst_lab.optimisation.stopping import Stop
 from nst_lab.optimisation.synthesis import Synthesis, resolve_device
 from nst_lab.running import checkpoint, claims, runs
 from nst_lab.running.checkpoint import Checkpoints
@@ -108,7 +109,7 @@ def make(
                 yield from _Attempt(config, identity, claim, overrides).make(label or folder.name)
     else:
         tidy(folder, Watch(config.runner.takeover_seconds))
-    return Run(folder, runs.read_manifest(folder))
+    return Run(folder, runs.read_manifest(folder) or {})
 
 
 def tidy(folder: Path, watch: Watch) -> None:
@@ -148,37 +149,50 @@ class _Attempt:
 
     def make(self, label: str) -> Coroutine[None]:
         """The run, and its manifest whatever happens."""
-        self._clear()
-        self._tell("running")
         try:
+            self._clear()
+            self._tell("running")
             yield from self._execute(label)
         except ClaimLostError:
             raise  # the folder is no longer this process's to write into
+        except OSError as error:  # whatever is read has errors of its own
+            refused = ConfigError(
+                f"out_dir: {error.filename2 or error.filename or self.folder} cannot be written ({error.strerror})"
+            )
+            self._tell_end(refused)
+            raise refused from error
         except BaseException as error:
-            if self.manifest["status"] != "completed":
-                self._tell_end(error)
+            self._tell_end(error)
             raise
 
     def _clear(self) -> None:
         """Remove what an earlier attempt left and this one does not go on with."""
-        for remains in self.folder.glob(".*.partial*"):  # of a process that was killed while it wrote
-            remains.unlink()
+        self._remove_partial()
         rewind(self.claim, self.resumed["streams"] if self.resumed else {})
         if not self.resumed:
             for name in (runs.RESULT, checkpoint.NAME):
                 (self.folder / name).unlink(missing_ok=True)
+
+    def _remove_partial(self) -> None:
+        """Remove what was not written to its end: by a process that was killed, or for want of room."""
+        for remains in self.folder.glob(".*.partial*"):
+            remains.unlink()
 
     def _tell(self, status: str, **more: Any) -> None:
         self.manifest |= {"status": status, **more}
         runs.write_manifest(self.claim, self.manifest)
 
     def _tell_end(self, error: BaseException) -> None:
+        if self.manifest["status"] == "completed":
+            return
+        self.claim.check()  # of a folder that was removed or taken over, that is the error
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
         message = "interrupted" if interrupted else str(error) or type(error).__name__
         more = {"error": message, "end": _now()}
         if not isinstance(error, UserError) and not interrupted:
             more["traceback"] = "".join(traceback.format_exception(error))
         with suppress(OSError):  # where the manifest cannot be written, the error itself matters more
+            self._remove_partial()
             self._tell("interrupted" if interrupted else "failed", **more)
 
     def _execute(self, label: str) -> Coroutine[None]:
@@ -195,8 +209,8 @@ class _Attempt:
             ProgressLine(label, config.optimizer.evaluations) as line,
         ):
             step = yield from self._optimise(synthesis, recorder, line)
-            if step.stop.reason == "not_finite":
-                raise RunError(step.stop.detail)
+            if step.end and step.end.reason == "not_finite":
+                raise RunError(step.end.detail)
             if config.log.distances:
                 measured = distances_of_run(
                     self.folder / runs.RESULT, inputs.content, inputs.styles, resampling=config.resampling
@@ -211,40 +225,44 @@ class _Attempt:
         checkpoints = Checkpoints(self.claim, self.identity.fingerprint, self.config.log.checkpoint_seconds)
         step: Step | None = None
 
-        def state() -> dict[str, Any]:
-            return {
-                "evaluation": step.evaluation,
-                "seconds": recorder.seconds,
-                "streams": recorder.sizes(),
-                "synthesis": synthesis.state_dict(),
-            }
+        def keep(step: Step) -> None:
+            checkpoints.write(
+                lambda: {
+                    "evaluation": step.evaluation,
+                    "seconds": recorder.seconds,
+                    "streams": recorder.sizes(),
+                    "synthesis": synthesis.state_dict(),
+                }
+            )
 
         try:
-            while not synthesis.ended:
+            while True:
                 synthesis.proceed()  # a configuration that cannot be gone on with is this run's error alone
                 try:
                     step = yield synthesis
                 except BetweenSteps:
                     if step is not None:
-                        checkpoints.write(state)
+                        keep(step)
                     raise
                 recorder.record(step)
                 line.update(step)
-                if not step.last and checkpoints.due():
-                    checkpoints.write(state)
+                if step.last:
+                    return step
+                if checkpoints.due():
+                    keep(step)
         finally:
             if step is not None:
                 self.manifest["seconds"] = round(recorder.seconds, 3)
                 self._save(step)
-        return step
 
     def _save(self, step: Step) -> None:
         """The picture of the last accepted step, whatever ended the run."""
         result = step.result
+        end = step.end or Stop("interrupted", f"interrupted after evaluation {step.evaluation}")
         self.manifest |= {
             "evaluations": step.evaluation,
-            "stop_reason": step.stop.reason if step.last else "interrupted",
-            "stop_detail": step.stop.detail if step.last else f"interrupted after evaluation {step.evaluation}",
+            "stop_reason": end.reason,
+            "stop_detail": end.detail,
             "losses": finite_or_none(result.losses.to_floats()) | {"evaluation": result.evaluation},
             "size": list(result.image.shape[-2:]),
             "peak_memory_bytes": peak_memory(step.image.device),

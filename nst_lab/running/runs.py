@@ -11,7 +11,7 @@ from typing import Any
 
 from nst_lab.config.composition import flat, shipped_defaults, to_settings
 from nst_lab.config.filling import overrides_of
-from nst_lab.config.schema import Config, Scale, used_styles
+from nst_lab.config.schema import Config, Scale, file_to_start_from, used_styles
 from nst_lab.errors import ConfigError
 from nst_lab.images import catalog
 from nst_lab.network import weight_files
@@ -59,7 +59,7 @@ def identify(config: Config) -> Identity:
             _image_hash(image) if used else None
             for image, used in zip(config.style.images, used_styles(config), strict=True)
         ],
-        "init": _image_hash(config.init.image) if config.init.kind == "file" else None,
+        "init": _image_hash(file_to_start_from(config)),
         "weights": weight_files.identity(config.model.weights),
     }
     if config.model.normalized and config.model.means:
@@ -148,13 +148,20 @@ def state(folder: Path, identity: Identity, watch: Watch) -> str:
 
     `held` by a living process, `completed`, `failed`, `interrupted` (it wrote a checkpoint and left), `killed` (it left
     without a word) or `new`.
+
+    Raises:
+        ConfigError: its folder cannot be read.
     """
-    if watch.judge(folder)[1] is not None:
+    try:
+        holder = watch.judge(folder)[1]
+    except OSError as error:
+        raise ConfigError(f"out_dir: {folder} cannot be read ({error.strerror})") from error
+    if holder is not None:
         return "held"
     if is_completed(folder, identity):
         return "completed"
-    status = (read_manifest(folder) or {}).get("status")
-    return {"failed": "failed", "interrupted": "interrupted", "running": "killed"}.get(status, "new")
+    status = (read_manifest(folder) or {}).get("status", "")
+    return {"failed": "failed", "interrupted": "interrupted", "running": "killed"}.get(str(status), "new")
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -208,8 +215,10 @@ def create_folder(folder: Path) -> None:
     """Create a run folder if it is not there.
 
     Raises:
-        ConfigError: it cannot be created or written.
+        ConfigError: it cannot be created or written, or is a link, which nothing of nst_lab follows to a run.
     """
+    if folder.is_symlink():
+        raise ConfigError(f"out_dir: {folder} is a link, which could lead anywhere; expected a folder, or nothing yet")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -77,8 +77,9 @@ def _search(options: argparse.Namespace) -> int:
 def _print_estimate(plan: "Plan") -> None:
     """What the trials will cost at most, at a speed measured here and now; those of a discrete space may coincide."""
     from nst_lab.optimisation.synthesis import resolve_device
+    from nst_lab.running.footprint import memory_bytes
     from nst_lab.running.inputs import sizes_from_headers
-    from nst_lab.sweeps.estimate import measured_speed, memory_bytes, seconds
+    from nst_lab.sweeps.estimate import measured_speed, seconds
 
     speed = measured_speed(resolve_device(plan.probes[0].device))
     each = max(seconds(config, speed) for config in plan.probes)
@@ -105,6 +106,7 @@ def _print_found(found: "Found", config_dir: str | None) -> None:
     shown = (within or ranked)[:SHOWN]
     _print_table(plan, shown)
     first = shown[0]
+    assert first.folder is not None  # it is completed
     folder = [] if config_dir is None else ["--config-dir", config_dir]
     again = shlex.join(["nst-lab", *folder, *plan.overrides, *first.overrides])
     print(f"{'best:   ' if within else 'nearest:'}     {again}")

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
-from nst_lab.config.checks import WORDS, show
+from nst_lab.config.checks import WORDS
+from nst_lab.config.values import show
 from nst_lab.errors import ConfigError, nearest
+
+T = TypeVar("T")
 
 
 class Fields:
@@ -55,11 +58,16 @@ class Fields:
         """True or false, false by default."""
         return self._typed(key, self._take(key, False), bool)
 
-    def number(self, key: str, default: float | None = None, *, whole: bool = False, least: float | None = None):
-        """A finite number: a float, or an int where it must be `whole`."""
-        value = self._typed(key, self._take(key, default), int if whole else float)
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = self._typed(key, self._take(key), float)
         if not isfinite(value):
             raise self.error(key, "expected a finite number")
+        return value
+
+    def whole(self, key: str, default: int | None = None, *, least: int | None = None) -> int:
+        """A whole number."""
+        value = self._typed(key, self._take(key, default), int)
         if least is not None and value < least:
             raise self.error(key, f"expected at least {least}")
         return value
@@ -70,7 +78,7 @@ class Fields:
             raise self.error(key, "needed")
         return value
 
-    def _typed(self, key: str, value: Any, kind: type) -> Any:
+    def _typed(self, key: str, value: Any, kind: type[T]) -> T:
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:

@@ -1,4 +1,6 @@
-"""A search as a YAML file says it, every part of it checked before anything runs. Such a file is
+"""A search as a YAML file says it, every part of it checked before anything runs.
+
+Such a file is
 
     name: alpha_over_beta       # its runs and its study go to <out_dir>/<name>/
     trials: 12                  # in all
@@ -16,6 +18,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os.path import expanduser, isfile  # unlike those of Path, they take what cannot be a name, or a user's home
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +47,10 @@ class Bound:
     limit: float
     least: bool
 
-    def violation(self, value: float) -> float:
-        """How far `value` is beyond the limit, as a share of the limit (of 1 if that is 0); 0 or less within it."""
+    def violation(self, distances: Mapping[str, float | None]) -> float:
+        """How far its distance is beyond the limit, as a share of that (of 1 if it is 0); 0 or less within it."""
+        value = distances[self.distance]
+        assert value is not None  # a run in which it is not defined has failed
         beyond = self.limit - value if self.least else value - self.limit
         return beyond / (abs(self.limit) or 1.0)
 
@@ -106,9 +111,9 @@ def read_plan(
     own = [f"name={override_value(fields.text('name'))}", *fields.texts("overrides")]
     keys, given = _keys(composer, own), _keys(composer, overrides)
     plan = Plan(
-        trials=fields.number("trials", whole=True, least=1),
-        startup_trials=fields.number("startup_trials", 5, whole=True, least=1),
-        seed=fields.number("seed", 0, whole=True, least=0),
+        trials=fields.whole("trials", least=1),
+        startup_trials=fields.whole("startup_trials", 5, least=1),
+        seed=fields.whole("seed", 0, least=0),
         minimise=fields.text("minimise"),
         bounds=tuple(_bounds(fields)),
         overrides=(*(text for key, text in zip(keys, own, strict=True) if key not in given), *overrides),
@@ -130,12 +135,12 @@ def _content(source: str | Path | Mapping[str, Any], config_dir: str | Path | No
 
 
 def _file(source: str, config_dir: str | Path | None) -> Path:
-    named = Path(source).expanduser()
+    named = Path(expanduser(source))
     if named.suffix in (".yaml", ".yml"):
-        if not named.is_file():
+        if not isfile(named):
             raise ConfigError(f"{source}: no such file")
         return named
-    folders = [Path(folder).expanduser() for folder in (conf_directory(), config_dir) if folder is not None]
+    folders = [Path(expanduser(folder)) for folder in (conf_directory(), config_dir) if folder is not None]
     files = {file.stem: file for folder in folders for file in sorted((folder / "search").glob("*.yaml"))}
     if source not in files:
         valid = f"{', '.join(files)}, or the path of a .yaml file"

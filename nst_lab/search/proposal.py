@@ -61,4 +61,4 @@ def _lesson(plan: Plan, trials: Sequence[FrozenTrial], completed: Sequence[Froze
 
 def _values(plan: Plan, distances: dict[str, float]) -> list[float]:
     """The minimised distance of a completed trial, and how far it is beyond each bound."""
-    return [distances[plan.minimise], *(bound.violation(distances[bound.distance]) for bound in plan.bounds)]
+    return [distances[plan.minimise], *(bound.violation(distances) for bound in plan.bounds)]

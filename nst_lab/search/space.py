@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nst_lab.config.checks import check_key, schema_keys, show
+from nst_lab.config.checks import check_key, schema_keys
 from nst_lab.config.grammar import override_value
+from nst_lab.config.values import show
 from nst_lab.running.runs import HOUSEKEEPING
 from nst_lab.search.fields import Fields
 
@@ -29,7 +30,7 @@ class Range:
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if isinstance(self.low, int):
-            return IntDistribution(self.low, self.high, log=self.log, step=self.step or 1)
+            return IntDistribution(self.low, int(self.high), log=self.log, step=int(self.step or 1))
         return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
 
     def text(self, value: float) -> str:
@@ -98,8 +99,9 @@ def _choices(fields: Fields) -> Choices:
 
 
 def _range(fields: Fields, whole: bool) -> Range:
-    low, high = fields.number("low", whole=whole), fields.number("high", whole=whole)
-    step = fields.number("step", whole=whole) if "step" in fields.fields else None
+    number = fields.whole if whole else fields.number
+    low, high = number("low"), number("high")
+    step = number("step") if "step" in fields.fields else None
     log = fields.flag("log")
     if low >= high:
         raise fields.error("low", f"expected less than high={show(high)}")

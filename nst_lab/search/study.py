@@ -175,7 +175,7 @@ class Study:
                 told.set_user_attr("distances", dict(distances))
                 for bound in self.plan.bounds:
                     if str(bound) not in told.constraints:  # a process may have been killed between two of these
-                        told.set_constraint(str(bound), bound.violation(distances[bound.distance]))
+                        told.set_constraint(str(bound), bound.violation(distances))
                 self.study.tell(told, distances[self.plan.minimise])
             return told is not None
 
@@ -200,7 +200,7 @@ class Study:
     def _read(self, trial: FrozenTrial) -> Trial:
         told = trial.user_attrs
         status, distances = STATES.get(trial.state, "running"), told.get("distances", {})
-        beyond = [bound.violation(distances[bound.distance]) for bound in self.plan.bounds if status == "completed"]
+        beyond = [bound.violation(distances) for bound in self.plan.bounds if status == "completed"]
         return Trial(
             number=trial.number,
             overrides=tuple(told.get("overrides", ())),

@@ -149,12 +149,13 @@ def _measured(plan: Plan, config: Config, done: Run) -> dict[str, float | None]:
         picture = done.folder / runs.RESULT
         distances = distances_of_run(picture, inputs.content, inputs.styles, resampling=config.resampling)
     for name in plan.measured:
-        if distances.get(name) is None or not isfinite(distances[name]):
+        value = distances.get(name)
+        if value is None or not isfinite(value):
             raise RunError(f"distance {name} is not defined: photograph and style do not differ in it")
     return distances
 
 
 def _verdict(plan: Plan, distances: Mapping[str, float | None]) -> str:
     values = ", ".join(f"{name} {distances[name]:.3f}" for name in plan.measured)
-    missed = [str(bound) for bound in plan.bounds if bound.violation(distances[bound.distance]) > 0]
+    missed = [str(bound) for bound in plan.bounds if bound.violation(distances) > 0]
     return f"{values}; not {', '.join(missed)}" if missed else values

@@ -40,7 +40,7 @@ def batch_sizes(configs: Sequence[Config]) -> list[int]:
 
 def batches(configs: Sequence[Config]) -> list[list[int]]:
     """The indices of cells in batches for workers, each of which makes one: alike, and as many as at work at once."""
-    made = []
+    made: list[list[int]] = []
     for group in alike(configs):
         size = at_once([configs[index] for index in group])
         made += (group[start : start + size] for start in range(0, len(group), size))

@@ -43,8 +43,8 @@ def measured_speed(device: torch.device) -> float:
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
-        network(picture)[PROBE_TAP].sum().backward()
-        picture.grad.sum().item()  # waits for the device
+        [gradient] = torch.autograd.grad(network(picture)[PROBE_TAP].sum(), picture)
+        gradient.sum().item()  # waits for the device
         seconds.append(time.perf_counter() - started)
     return convolution_flops([PROBE_TAP], PROBE_SIZE, PROBE_SIZE) / min(seconds)
 
@@ -63,7 +63,7 @@ def _mixing_flops(config: Config) -> float:
     if not mixes_scales(config):
         return 0.0
     styles = sizes_from_headers(config)[1]
-    mixed = [name for name, fine in zip(short_names(config.style.images), config.style.fine, strict=True) if fine]
+    mixed = [name for name, fine in zip(short_names(config.style.images), config.style.fine or [], strict=True) if fine]
     sizes = [styles[name] for name in mixed if name in styles]
     return config.style.fine_evaluations * sum(convolution_flops(config.style.fine_layers, *size) for size in sizes)
 

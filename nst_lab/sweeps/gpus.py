@@ -4,6 +4,7 @@ import fcntl
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from omegaconf import DictConfig
@@ -11,7 +12,7 @@ from omegaconf import DictConfig
 from nst_lab.errors import ConfigError
 
 CHOICE = "gpus"  # of hydra/launcher
-_held = []  # the files of this process's seats: they are free again when it ends, however it does
+_held: list[TextIO] = []  # the files of this process's seats: they are free again when it ends, however it does
 
 
 def share_gpus(master: DictConfig) -> int:
@@ -38,12 +39,16 @@ def device_of_worker(folder: Path, gpus: int) -> str:
 @cache
 def _seat(folder: Path) -> int:
     """The first number whose file no living process holds."""
-    for number in count():
-        file = (folder / f".seat.{number}").open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-        else:
-            _held.append(file)
-            return number
+    return next(number for number in count() if _take(folder / f".seat.{number}"))
+
+
+def _take(seat: Path) -> bool:
+    """Whether the file is this process's from now on."""
+    file = seat.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    _held.append(file)
+    return True

@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 
 from nst_lab.errors import ImageError, UserError
 from nst_lab.images import catalog
@@ -50,8 +51,11 @@ def save_grid(planned: Sequence[Planned], path: Path) -> Path:
                 _draw(figure.add_subplot(grid[y, x]), panel)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    figure.savefig(temporary, dpi=_dpi(results))
-    temporary.replace(path)
+    try:
+        figure.savefig(temporary, dpi=_dpi(results))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
 
 
@@ -62,13 +66,13 @@ def _results(planned: Sequence[Planned]) -> list[list[Panel | None]]:
     for item in planned:
         values = split_overrides(item.cell.overrides)
         row, column = _title(values, keys[:-1]), _title(values, keys[-1:])
-        missing = (runs.read_manifest(item.folder) or {}).get("error", "not run")
+        missing = str((runs.read_manifest(item.folder) or {}).get("error", "not run"))
         panels[row, column] = Panel(item.folder / "result.png", column, row, missing)
     rows, columns = (list(dict.fromkeys(place[axis] for place in panels)) for axis in (0, 1))
     if len(rows) == 1:
         return _wrapped(list(panels.values()), LONGEST_ROW)
     untitled = {place: Panel(panel.file, "", panel.row, panel.missing) for place, panel in panels.items()}
-    first = [panels.get((rows[0], column)) or Panel(Path(), column) for column in columns]
+    first: list[Panel | None] = [panels.get((rows[0], column)) or Panel(Path(), column) for column in columns]
     return [first, *([untitled.get((row, column)) for column in columns] for row in rows[1:])]
 
 
@@ -123,7 +127,7 @@ def _dpi(rows: Sequence[Sequence[Panel | None]]) -> float:
     return min(max(widest / PANEL_INCHES, LEAST_DPI), MOST_DPI)
 
 
-def _figure(columns: int, heights: list[float]):
+def _figure(columns: int, heights: list[float]) -> tuple[Figure, GridSpec]:
     inches = min(PANEL_INCHES, MOST_INCHES / columns, MOST_INCHES / sum(heights))
     size = (columns * inches + TITLE_INCHES, sum(heights) * inches + len(heights) * TITLE_INCHES)
     figure = Figure(figsize=size, layout="constrained")
@@ -135,10 +139,12 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(drawable(panel.title), fontsize=8, wrap=True)
-    if axes.get_subplotspec().is_first_col():
+    place = axes.get_subplotspec()
+    if place and place.is_first_col():
         axes.set_ylabel(drawable(panel.row), fontsize=8, wrap=True)
     try:
         axes.imshow(decode(panel.file))
     except ImageError:
-        style = {"ha": "center", "va": "center", "fontsize": 7, "wrap": True, "transform": axes.transAxes}
-        axes.text(0.5, 0.5, drawable(panel.missing), **style)
+        missing = drawable(panel.missing)
+        text = axes.text(0.5, 0.5, missing, ha="center", va="center", fontsize=7, wrap=True, transform=axes.transAxes)
+        text.set_in_layout(False)  # or a long one would leave no room for the panels

@@ -14,7 +14,8 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from nst_lab.config.composition import Composer, finish
+from nst_lab.command_line import printable
+from nst_lab.config.composition import Composer, finish, to_dict
 from nst_lab.config.schema import Config
 from nst_lab.errors import ConfigError
 from nst_lab.running.claims import ClaimLostError, HeldError
@@ -33,7 +34,7 @@ EXTRAS = {"hydra_joblib_launcher": "processes", "hydra_submitit_launcher": "slur
 INTERRUPTED = "interrupted"  # a file among the records: what has not begun yet is not to begin
 
 # Whole numbers without which no job can start: whose launcher's, a test, and the words for it.
-NUMBERS = {
+NUMBERS: dict[str, tuple[str, Callable[[int], bool], str]] = {
     "n_jobs": (JOBLIB, lambda value: value != 0, "such as 4, or -1 for one process for each core"),
     **{
         key: (SUBMITIT, lambda value: value >= 1, "at least 1")
@@ -160,7 +161,7 @@ def _join_ray(settings: DictConfig) -> None:
 
     if not ray.is_initialized():
         try:
-            ray.init(**OmegaConf.to_container(settings, resolve=True))
+            ray.init(**to_dict(settings, resolve=True))
         except Exception as error:  # no cluster at that address, a setting that Ray does not know
             raise ConfigError(f"hydra.launcher.ray.init: {' '.join(str(error).split())}") from error
 
@@ -203,5 +204,5 @@ def attempt(config: Config, overrides: Sequence[str], launch: Launch, index: int
     except (HeldError, ClaimLostError):
         return False
     except Exception as error:
-        print(f"{name or 'nst-lab'}: failed: {error}", file=sys.stderr)
+        print(f"{name or 'nst-lab'}: failed: {printable(str(error))}", file=sys.stderr)
     return True

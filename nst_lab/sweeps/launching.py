@@ -12,6 +12,7 @@ from pathlib import Path
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from nst_lab.command_line import printable
 from nst_lab.config.composition import Composer
 from nst_lab.config.grammar import quoted
 from nst_lab.errors import ConfigError
@@ -63,7 +64,7 @@ class _Sweep:
             directory=os.getcwd(),
             environment={key: value for key, value in os.environ.items() if key.startswith("NST_LAB_")},
             records=str(folder.absolute()),
-            config_dir=None if composer.config_dir is None else str(Path(composer.config_dir).expanduser().resolve()),
+            config_dir=None if composer.directory is None else str(composer.directory),
             own=self.own,
             threads=shares(self.master.hydra.launcher)[0],
             gpus=gpus,
@@ -101,12 +102,13 @@ class _Sweep:
                     break
             elif held:
                 for folder in held - waiting:
-                    print(f"waiting for {folder}, held by {self.watch.judge(folder)[1]}", file=sys.stderr)
+                    holder = self.watch.judge(folder)[1]
+                    print(printable(f"waiting for {folder}, held by {holder}"), file=sys.stderr)
                 waiting = held
                 time.sleep(POLL_SECONDS)
             else:
                 return
-        print(f"nst-lab: hydra.launcher: {error or 'no run was started'}", file=sys.stderr)
+        print(f"nst-lab: hydra.launcher: {printable(error or 'no run was started')}", file=sys.stderr)
 
     def _state(self, item: Planned) -> str:
         """What is left to do for a cell.

@@ -3,8 +3,9 @@
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -96,12 +97,13 @@ def _replace(folder: Path, summaries: Sequence[Summary]) -> None:
     earlier = list(folder.glob(events.PATTERN)) if folder.exists() else []
     hidden = folder.parent / f".{SUMMARY}.{os.getpid()}"
     hidden.mkdir(parents=True, exist_ok=True)
-    file = events.EventFile(hidden)
-    file.add(summaries)
-    file.close()
-    folder.mkdir(exist_ok=True)
-    file.path.replace(folder / file.path.name)
-    hidden.rmdir()
+    try:
+        with closing(events.EventFile(hidden)) as file:
+            file.add(summaries)
+        folder.mkdir(exist_ok=True)
+        file.path.replace(folder / file.path.name)
+    finally:
+        rmtree(hidden, ignore_errors=True)
     for path in earlier:
         if path.name != file.path.name:
             path.unlink(missing_ok=True)

@@ -5,15 +5,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from pathlib import Path
+from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from rich.console import Console
 from rich.table import Table
 
+from nst_lab.command_line import printable
 from nst_lab.config import seed_runs
-from nst_lab.config.composition import Cell, Composer
+from nst_lab.config.composition import MOST_CELLS, Cell, Composer, as_given
 from nst_lab.config.grammar import shortest
 from nst_lab.errors import ConfigError
 from nst_lab.running import runs
@@ -50,19 +54,20 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
     """
     parsed = composer.parse(list(overrides))
     hydra_own = hydras_own(overrides)
-    task = [o for o in parsed if o.input_line not in hydra_own]
+    task = [o for o in parsed if as_given(o) not in hydra_own]
     experiments = [o for o in task if o.key_or_group == "experiment"]
-    choices = [line for o in experiments for line in _values(o)] or [None]
+    choices = [[line] for o in experiments for line in _values(o)] or [[]]
     cells = []
-    for choice in choices:
-        fixed = [choice] if choice else []
-        rest = [o.input_line for o in task if o not in experiments]
+    for fixed in choices:
+        rest = [as_given(o) for o in task if o not in experiments]
         declared = _declared_sweep(composer, [*hydra_own, *fixed], [o.key_or_group for o in task])
-        swept = [*declared, *(o.input_line for o in task if o.is_sweep_override() and o not in experiments)]
+        swept = [*declared, *(as_given(o) for o in task if o.is_sweep_override() and o not in experiments)]
         if swept and not (multirun or declared):
             raise ConfigError(f"{swept[0]}: several values need a sweep (-m); a list is written key=[a,b]")
-        [batch] = BasicSweeper.split_arguments(composer.parse([*fixed, *declared, *rest]), max_batch_size=None)
-        for lines in map(seed_runs.expand, batch):
+        values = [_values(o) for o in composer.parse([*fixed, *declared, *rest])]
+        if (count := prod(map(len, values))) > MOST_CELLS:
+            raise ConfigError(f"{' '.join(swept)}: {count} runs; a sweep has {MOST_CELLS} at most")
+        for lines in map(seed_runs.expand, product(*values)):
             cells.append(Cell(tuple(lines), composer.cell([*hydra_own, *lines])))
     if not cells:
         raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
@@ -74,14 +79,15 @@ def hydras_own(overrides: Sequence[str]) -> list[str]:
     return [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
-def _values(override) -> list[str]:
+def _values(override: Override) -> list[str]:
     if not override.is_sweep_override():
-        return [override.input_line]
+        return [as_given(override)]
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 def _declared_sweep(composer: Composer, overrides: list[str], given: list[str]) -> list[str]:
-    params = composer.load(overrides, RunMode.MULTIRUN).hydra.sweeper.get("params") or {}
+    sweeper = composer.load(overrides, RunMode.MULTIRUN).hydra.sweeper
+    params = sweeper.get("params") or {} if isinstance(sweeper, Mapping) else sweeper
     if not isinstance(params, Mapping):
         raise ConfigError(f"hydra.sweeper.params={params}: expected keys with the values to sweep")
     taken = {key for key in params if key in given or OWN_PICTURE.get(key) in given}
@@ -99,10 +105,7 @@ def plan(cells: Sequence[Cell], watch: Watch) -> list[Planned]:
         identity = runs.identify(cell.config)
         folder = runs.run_folder(cell.config, identity)
         if folder not in planned:
-            try:
-                planned[folder] = Planned(cell, identity, folder, runs.state(folder, identity, watch))
-            except OSError as error:
-                raise ConfigError(f"out_dir: {folder} cannot be read ({error.strerror})") from error
+            planned[folder] = Planned(cell, identity, folder, runs.state(folder, identity, watch))
     return list(planned.values())
 
 
@@ -140,9 +143,9 @@ def _shortest(text: str) -> str:
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
-    """What tells a cell from the others: its values of the swept keys."""
+    """What tells a cell from the others: its values of the swept keys, fit for a terminal."""
     values = split_overrides(overrides)
-    return ", ".join(f"{key}={values[key]}" for key in keys if key in values)
+    return printable(", ".join(f"{key}={values[key]}" for key in keys if key in values))
 
 
 def print_summary(planned: Sequence[Planned]) -> int:
@@ -153,24 +156,31 @@ def print_summary(planned: Sequence[Planned]) -> int:
     for item in planned:
         manifest = runs.read_manifest(item.folder) or {}
         state = manifest.get("status", "not run")
+        if state == "completed" and not runs.is_completed(item.folder, item.identity):
+            state = "not run"  # an earlier manifest, which could not be replaced
         earlier = " (earlier)" if item.completed else ""
         if state != "completed":
             status = 1
-        distances = manifest.get("distances") or {}
+        distances = manifest["distances"] if isinstance(manifest.get("distances"), dict) else {}
         table.add_row(
             label(item.cell.overrides, keys) or item.folder.name,
-            state + earlier,
-            str(manifest.get("evaluations", "")),
-            *("" if distances.get(key) is None else f"{distances[key]:.3f}" for key in ("content", "style")),
-            f"{manifest['seconds']:.0f}" if "seconds" in manifest else "",
+            printable(f"{state}{earlier}"),
+            printable(str(manifest.get("evaluations", ""))),
+            *(decimals(distances.get(key), 3) for key in ("content", "style")),
+            decimals(manifest.get("seconds"), 0),
         )
     print_table(table)
     for item in planned:
         manifest = runs.read_manifest(item.folder) or {}
         if manifest.get("status") == "failed" and len(planned) > 1:
             name = label(item.cell.overrides, keys) or item.folder.name
-            print(f"failed: {name}: {manifest['error']}", file=sys.stderr)
+            print(f"failed: {name}: {printable(str(manifest.get('error')))}", file=sys.stderr)
     return status
+
+
+def decimals(value: Any, count: int) -> str:
+    """A number of a manifest; nothing where there is none."""
+    return f"{value:.{count}f}" if isinstance(value, (int, float)) else ""
 
 
 def print_table(table: Table) -> None:

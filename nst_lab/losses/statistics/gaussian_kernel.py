@@ -1,5 +1,7 @@
 """The maximum mean discrepancy with a Gaussian kernel, by random Fourier features."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,7 @@ class GaussianMmd:
     def __init__(self, loss: Loss, seed: int):
         self.samples, self.seed = loss.mmd_samples, seed
 
-    def measure(self, features: Tensor, guide: None = None) -> Measured:
+    def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured:
         return (features.flatten(2),)
 
     def target(self, measured: Measured) -> Measured:
@@ -40,28 +42,29 @@ class GaussianMmd:
         return frequencies, origin, *characteristic_function(features, frequencies, origin)
 
     def distance(self, measured: Measured, target: Measured) -> Tensor:
-        frequencies, origin, real, imaginary = target
-        own_real, own_imaginary = characteristic_function(*measured, frequencies, origin)
+        (features,), (frequencies, origin, real, imaginary) = measured, target
+        own_real, own_imaginary = characteristic_function(features, frequencies, origin)
         return ((own_real - real).square() + (own_imaginary - imaginary).square()).mean()
 
 
 def characteristic_function(features: Tensor, frequencies: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cosine and sine of ωᵀf − origin over the positions of (B, N, M), each (B, n), for n frequencies (n, N)."""
-    return _CharacteristicFunction.apply(features, frequencies, origin)
+    means: tuple[Tensor, Tensor] = _CharacteristicFunction.apply(features, frequencies, origin)
+    return means
 
 
 class _CharacteristicFunction(torch.autograd.Function):
     """Cosines and sines are each other's derivatives: kept for the gradient, they are computed once."""
 
     @staticmethod
-    def forward(context, features: Tensor, frequencies: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(context: Any, features: Tensor, frequencies: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
         phases = (frequencies @ features).sub_(origin)
         cosines, sines = phases.cos(), phases.sin_()
         context.save_for_backward(frequencies, cosines, sines)
         return cosines.mean(-1), sines.mean(-1)
 
     @staticmethod
-    def backward(context, real: Tensor, imaginary: Tensor) -> tuple[Tensor, None, None]:
+    def backward(context: Any, real: Tensor, imaginary: Tensor) -> tuple[Tensor, None, None]:
         frequencies, cosines, sines = context.saved_tensors
         phases = (imaginary[..., None] * cosines).addcmul_(real[..., None], sines, value=-1)
         return frequencies.T @ phases / cosines.shape[-1], None, None

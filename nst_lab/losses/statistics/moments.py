@@ -27,7 +27,8 @@ class Moments:
 
     def distance(self, measured: Measured, target: Measured) -> Tensor:
         pairs = zip(self.target(measured), target, strict=True)
-        return sum(squared_error(value, wanted, self.reduction) for value, wanted in pairs)
+        means, spreads = (squared_error(value, wanted, self.reduction) for value, wanted in pairs)
+        return means + spreads
 
 
 class BatchNorm:
@@ -51,7 +52,8 @@ class BatchNorm:
 
     def distance(self, measured: Measured, target: Measured) -> Tensor:
         pairs = zip(self.target(measured), target, strict=True)
-        return sum(squared_error(value, wanted, self.reduction) for value, wanted in pairs)
+        means, spreads = (squared_error(value, wanted, self.reduction) for value, wanted in pairs)
+        return means + spreads
 
 
 class PolynomialMmd:

@@ -30,7 +30,7 @@ class SlicedWasserstein:
         self.directions = lru_cache(lambda channels, *place: directions(channels, seed=seed).to(*place))
         self.part_means = lru_cache(part_means)
 
-    def measure(self, features: Tensor, guide: None = None) -> Measured:
+    def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured:
         projected = self.directions(features.shape[1], features.device, features.dtype) @ features.flatten(2)
         return projected, order_of(projected)
 
@@ -54,7 +54,7 @@ class Histogram:
         self.gram, self.reduction, self.weight = Gram(loss), loss.style_reduction, loss.histogram_weight
         self.part_means = lru_cache(part_means)
 
-    def measure(self, features: Tensor, guide: None = None) -> Measured:
+    def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured:
         flat = features.flatten(2)
         return *self.gram.measure(features), flat, order_of(flat)
 

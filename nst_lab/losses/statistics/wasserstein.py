@@ -40,7 +40,7 @@ class Wasserstein2:
             return spread.sum()  # the loop stops at what is not finite; a decomposition would fail on it
         target_mean, target_spread, target_root = target
         if self.exact:
-            cross = torch.linalg.svdvals(target_root @ self._factor(spread)).sum()
+            cross: Tensor = torch.linalg.svdvals(target_root @ self._factor(spread)).sum()
         else:
             cross = _trace(newton_schulz(target_root @ spread @ target_root))
         total = (mean - target_mean).square().sum() + _trace(spread) + _trace(target_spread) - 2 * cross
@@ -52,16 +52,18 @@ class Wasserstein2:
 
     def _factor(self, matrix: Tensor) -> Tensor:
         try:
-            return torch.linalg.cholesky(matrix)
-        except torch.linalg.LinAlgError as error:
+            factor: Tensor = torch.linalg.cholesky(matrix)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             what = "is lost in the rounding of these activations' covariance; choose a larger one"
             raise ConfigError(f"loss.w2_eps={self.eps:g}: {what}") from error
+        return factor
 
     def _root(self, matrix: Tensor) -> Tensor:
         if not self.exact:
             return newton_schulz(matrix)
         values, vectors = torch.linalg.eigh(matrix)
-        return vectors * values.clamp_min(0).sqrt()[..., None, :] @ vectors.mT
+        root: Tensor = vectors * values.clamp_min(0).sqrt()[..., None, :] @ vectors.mT
+        return root
 
 
 def newton_schulz(matrix: Tensor, iterations: int = 12) -> Tensor:
@@ -70,7 +72,7 @@ def newton_schulz(matrix: Tensor, iterations: int = 12) -> Tensor:
     With Y₀ = A/‖A‖, Z₀ = I and T = (3 I − Z Y)/2: Y ← Y T, Z ← T Z; then Y √‖A‖. An eigenvalue λ ≪ ‖A‖ grows by 1.5 per
     iteration and stays below its root until it is near.
     """
-    norm = torch.linalg.matrix_norm(matrix, keepdim=True)
+    norm: Tensor = torch.linalg.matrix_norm(matrix, keepdim=True)
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     y, z = matrix / norm, identity
     for _ in range(iterations):
