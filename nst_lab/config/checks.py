@@ -193,6 +193,8 @@ def _check_styles(config: Config) -> None:
         raise ConfigError("style.images=[]: an image is needed while loss.style_weight > 0 or init.kind=style")
     if config.loss.style_weight > 0 and not any(style.weights):
         raise ConfigError(f"style.weights={show(style.weights)}: at least one must be greater than 0")
+    if not isfinite(sum(style.weights)):
+        raise ConfigError(f"style.weights={show(style.weights)}: their sum is too large to divide by")
     for image in style.images:
         check_image("style.images", image)
 

@@ -156,13 +156,12 @@ class Composer:
             self._compositions[chosen] = of_job(self.load(list(chosen)))
         composed = deepcopy(self._compositions[chosen])
         try:
-            for text, override, chooses in own:
-                if not chooses:
-                    ConfigLoaderImpl._apply_overrides_to_config([override], composed)
+            for override in (override for _, override, chooses in own if not chooses):
+                ConfigLoaderImpl._apply_overrides_to_config([override], composed)
         except HydraException as error:
             raise ConfigError(one_line(error)) from error
         except RecursionError as error:
-            raise ConfigError(f"{text}: lists within lists, too deep") from error
+            raise ConfigError(f"{override.key_or_group}: lists within lists, too deep") from error
         return finish(composed)
 
     def _recognised(self, text: str) -> tuple[Override, bool]:
@@ -195,9 +194,8 @@ def as_given(override: Override) -> str:
 def _check_convention_name(composed: DictConfig) -> None:
     """A copied convention that keeps the name of its original would pass for it in folders and manifests."""
     chosen = OmegaConf.select(composed, "hydra.runtime.choices.convention")
-    if not isinstance(composed.convention, DictConfig):
-        raise ConfigError(f"convention={chosen}: expected a file of keys with values")
-    name = OmegaConf.select(composed, "convention.name")
+    convention = composed.get("convention")
+    name = convention.get("name") if isinstance(convention, DictConfig) else None
     if chosen is not None and name is not None and name != chosen:
         raise ConfigError(f"convention={chosen}: its file says name: {name}, expected name: {chosen}")
 

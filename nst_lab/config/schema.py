@@ -6,7 +6,7 @@ everything that follows sees an `X`. Where a key is typed `X | None`, null means
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
 
 from omegaconf import MISSING
@@ -43,8 +43,9 @@ def _at_least(minimum: float) -> Any:
     return _key(Rule(lambda value: isfinite(value) and value >= minimum, f"a finite number, at least {minimum}"))
 
 
-def _more_than(minimum: float) -> Any:
-    return _key(Rule(lambda value: isfinite(value) and value > minimum, f"a finite number greater than {minimum}"))
+def _more_than(minimum: float, at_most: float = inf) -> Any:
+    words = f"a finite number greater than {minimum}" + (f", at most {at_most:g}" if at_most < inf else "")
+    return _key(Rule(lambda value: isfinite(value) and minimum < value <= at_most, words))
 
 
 def _between(low: float, high: float) -> Any:
@@ -171,7 +172,7 @@ class Optimizer:
 
     name: Conventional[str] = _one_of("lbfgs", "lbfgs_torch", "adam", "sgd")
     evaluations: int = _at_least(1)
-    learning_rate: Conventional[float] = _more_than(0)
+    learning_rate: Conventional[float] = _more_than(0, at_most=1e30)  # times any momentum, a number of 32 bits
     history: Conventional[int] = _between(1, 10_000)
     warm_start: Conventional[str] = _one_of("none", "colors")
     revive: Conventional[int] = _at_least(0)
@@ -198,7 +199,7 @@ class Color:
 class Scale:
     """One step of a coarse-to-fine schedule: `factor` of the final size, `share` of the evaluations."""
 
-    factor: float = _key(Rule(lambda value: 0 < value <= 1, "a number greater than 0, at most 1"))
+    factor: float = _more_than(0, at_most=1)
     share: float = _more_than(0)
 
 

@@ -57,8 +57,12 @@ class Step:
 
     @property
     def picture(self) -> Tensor:
-        """The result if the run ended here: the average of the iterates, or the last accepted picture, finished."""
-        return self.finish(self.result.image if self.average is None else self.average)
+        """The result if the run ended here, finished: the average of the iterates, or the last accepted picture.
+
+        The iterate after an accepted one may be beyond all numbers, and the average with it.
+        """
+        averaged = self.average is not None and bool(self.average.isfinite().all())
+        return self.finish(self.average if averaged else self.result.image)
 
     @property
     def shown(self) -> Tensor:

@@ -1,6 +1,9 @@
 """Coarse to fine: the scales of a run, their shares of the budget, and the sizes that its pictures have at each."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
@@ -62,19 +65,45 @@ def sizes_at(
         larger = wanted[0] >= original[0] and wanted[1] >= original[1]
         return original if larger and not enlarge else wanted
 
-    style = config.style
-    sizes = dict(zip(short_names(style.images), style.sizes or [None] * len(style.images), strict=True))
     shape = content or next(iter(styles.values()), init)
     assert shape is not None  # a configuration without any picture is refused
-    result = scaled(shape, config.size)
+    result = _Picture("the result", "size", config.size, partial(scaled, shape))
     styled = {
-        name: scaled(own, sizes.get(name) or style.size or config.size, style.upscale) for name, own in styles.items()
+        name: _Picture(name, *_key_of(name, config), partial(scaled, own, enlarge=config.style.upscale))
+        for name, own in styles.items()
     }
-    _check_depth({"the result": result} | styled, needed_taps(config), config, " at the coarsest scale")
+    _check_depth([result, *styled.values()], needed_taps(config), config, " at the coarsest scale")
     if factor == 1:  # the size of the mixing
-        mixed = {f"the fine image of {name}": fine_size(own, styled[name]) for name, own in (fine or {}).items()}
-        _check_depth(mixed, style.fine_layers, config)
-    return result, styled
+        _check_depth([_fine(styled[name], own) for name, own in (fine or {}).items()], config.style.fine_layers, config)
+    return result.size, {name: picture.size for name, picture in styled.items()}
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A picture of a run, the key that decides its size, that key's value, and the size by any value of it."""
+
+    name: str
+    key: str
+    value: int
+    at: Callable[[int], Size]
+
+    @property
+    def size(self) -> Size:
+        return self.at(self.value)
+
+
+def _key_of(name: str, config: Config) -> tuple[str, int]:
+    """What decides the size of a style image."""
+    style = config.style
+    index = short_names(style.images).index(name)
+    if style.sizes is not None and (own := style.sizes[index]) is not None:
+        return f"style.sizes[{index}]", own
+    return ("size", config.size) if style.size is None else ("style.size", style.size)
+
+
+def _fine(style: _Picture, fine: Size) -> _Picture:
+    name = f"the fine image of {style.name}"
+    return _Picture(name, style.key, style.value, lambda value: fine_size(fine, style.at(value)))
 
 
 def fine_size(fine: Size, coarse: Size) -> Size:
@@ -82,19 +111,32 @@ def fine_size(fine: Size, coarse: Size) -> Size:
     return target_size(*fine, max(coarse), "longer")
 
 
-def _check_depth(sizes: dict[str, Size], taps: Sequence[str], config: Config, where: str = "") -> None:
+def _check_depth(pictures: Sequence[_Picture], taps: Sequence[str], config: Config, where: str = "") -> None:
     layers = layers_up_to(taps)
     if not layers:
         return
     needed = max(layer.stride for layer in layers)
     if config.model.padding == "reflect":  # a convolution then needs a second position to reflect
         needed = max(needed, *(2 * layer.stride for layer in layers if layer.kind == "conv"))
-    for name, (height, width) in sizes.items():
+    for picture in pictures:
+        height, width = picture.size
         if min(height, width) < needed:
+            least = _least([other.at for other in pictures if other.key == picture.key], needed)
+            larger = "" if least is None else f"a {picture.key} of at least {least} or "
             raise ConfigError(
-                f"size={config.size}: {name} becomes {width}x{height} pixels{where}, but "
-                f"{layers[-1].name} needs at least {needed} on each side; choose a larger size or shallower layers"
+                f"size={config.size}: {picture.name} becomes {width}x{height} pixels{where}, but "
+                f"{layers[-1].name} needs at least {needed} on each side; choose {larger}shallower layers"
             )
+
+
+def _least(pictures: Sequence[Callable[[int], Size]], needed: int) -> int | None:
+    """The least value of a key by which no side of these pictures is shorter than `needed`, if there is one."""
+
+    def fits(value: int) -> bool:
+        return all(min(at(value)) >= needed for at in pictures)
+
+    enough = next((2**power for power in range(31) if fits(2**power)), None)
+    return None if enough is None else bisect_left(range(enough), True, key=fits)
 
 
 def in_strips(config: Config, size: Size) -> bool:

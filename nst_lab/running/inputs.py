@@ -87,7 +87,7 @@ def check_sizes(config: Config) -> None:
         ConfigError: as `sizes_from_headers`.
     """
     with suppress(ImageError):
-        for factor in {scale.factor for scale in config.scales or []} | {1.0}:
+        for factor in sorted({scale.factor for scale in config.scales or []} | {1.0}):  # the smallest asks for most
             _check_regions(config, *sizes_from_headers(config, factor))
 
 

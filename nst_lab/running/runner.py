@@ -273,9 +273,11 @@ class _Attempt:
             "nst_lab settings": json.dumps(runs.picture_settings(self.config)),
             "Copyright": "; ".join(self.manifest["credits"]),
         }
-        temporary = self.folder / ".result.partial.png"
-        save_image(step.picture, temporary, metadata)
-        self.claim.replace(temporary, runs.RESULT)
+        picture = step.picture
+        if picture.isfinite().all():  # else not even the start was
+            temporary = self.folder / ".result.partial.png"
+            save_image(picture, temporary, metadata)
+            self.claim.replace(temporary, runs.RESULT)
 
 
 def _circumstances(config: Config) -> dict[str, Any]:
