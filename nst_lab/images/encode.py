@@ -6,6 +6,7 @@ import struct
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,7 +53,8 @@ def write(path: str | os.PathLike[str], pixels: np.ndarray, metadata: Mapping[st
     except OSError as error:
         raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be written, there is nothing to remove
+            temporary.unlink()
 
 
 def encoder(path: Path) -> Callable[[BinaryIO, np.ndarray, dict[str, str]], None]:
