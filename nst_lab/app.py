@@ -16,7 +16,7 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from nst_lab.command_line import printable
+from nst_lab.command_line import check_directory, enter, printable
 from nst_lab.config.checks import check_key
 from nst_lab.config.composition import Cell, Composer, conf_directory, to_settings
 from nst_lab.errors import ConfigError, UserError
@@ -29,7 +29,7 @@ INTERRUPTED = 130
 def main() -> NoReturn:
     """Entry point of `nst-lab` and `python -m nst_lab`."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is an interruption like Ctrl-C
-    sys.exit(command(sys.argv[1:]))
+    enter("nst-lab", command)
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -41,6 +41,7 @@ def command(arguments: Sequence[str]) -> int:
         options = _parse(arguments)
         if options.shell_completion:  # its words are no overrides
             return _leave_to_hydra(arguments)
+        check_directory()
         composer = Composer(options.config_dir)
         cells = sweep.expand(composer, options.overrides, options.multirun)
         if options.help or options.hydra_help or options.info:

@@ -1,9 +1,9 @@
-"""What the commands beside `nst-lab` share: exit statuses, mistakes in one line, and tables of any size."""
+"""What the commands share: their processes, exit statuses, mistakes in one line, and tables of any size."""
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import NoReturn
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nst_lab.errors import ConfigError, UserError
+from nst_lab.streams import guard_streams
 
 INTERRUPTED = 130
 MOST_FITTED = 1000  # rows fitted to the terminal: rich takes most of a millisecond for each
@@ -39,6 +40,32 @@ class RunsParser(Parser):
         return self.parse_intermixed_args(arguments)
 
 
+def enter(name: str, command: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Be the process of a command, which does its work whatever becomes of its output.
+
+    The exit status is that of the command, but 1 after one line for an output that could not be written.
+    """
+    output = guard_streams()
+    status: int | str | None
+    try:
+        status = command(sys.argv[1:])
+    except SystemExit as end:  # --help
+        status = end.code
+    sys.stdout.flush()
+    if output is not None and output.failure is not None:
+        print(f"{name}: standard output cannot be written ({output.failure.strerror})", file=sys.stderr)
+        status = status or 1
+    sys.exit(status)
+
+
+def check_directory() -> None:
+    """Raise `ConfigError` if the current directory, to which all relative paths refer, was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError("the current directory no longer exists") from None
+
+
 def answer(parser: Parser, arguments: Sequence[str]) -> int:
     """Do what a command line asks for (`run` of its options) and return the exit status.
 
@@ -46,8 +73,8 @@ def answer(parser: Parser, arguments: Sequence[str]) -> int:
     """
     try:
         options = parser.read(arguments)
+        check_directory()
         status: int = options.run(options)
-        sys.stdout.flush()
         return status
     except UserError as error:
         print(f"{parser.prog}: {printable(str(error))}", file=sys.stderr)
@@ -55,9 +82,6 @@ def answer(parser: Parser, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"{parser.prog}: {parser.interrupted}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # … | head has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]], whole: Iterable[str] = ()) -> None:

@@ -239,3 +239,36 @@ def test_a_mistake_is_one_line_and_exits_2_and_removes_nothing(stored, here, cap
     assert line.startswith("nst-runs: ")
     assert expected in line
     assert runs_in(here) == {"a", "b"}
+
+
+def test_a_run_that_has_another_in_its_folder_stays_with_it(stored, capsys):
+    outer = stored("outer", status="failed", error="odd")
+    inner = stored("inner").rename(outer / "inner")
+    assert command(["list", "outputs"]) == 0
+    assert "2 runs (1 completed, 1 failed)" in " ".join(capsys.readouterr().out.split())
+    assert command(["clean", "outputs", "--failed", "--yes"]) == 0
+    assert (outer / "manifest.json").exists()
+    assert (inner / "result.png").exists()
+
+
+def test_so_does_one_that_has_another_deeper_than_is_looked(stored, capsys):
+    outer = stored("outer", status="failed", error="odd")
+    deep = outer / "a/b/c/d/e"
+    deep.parent.mkdir(parents=True)
+    stored("inner").rename(deep)
+    assert command(["clean", "outputs", "--failed", "--yes"]) == 0
+    assert f"outer: stays, since another run lies in it: {deep.resolve()}" in capsys.readouterr().err
+    assert (deep / "result.png").exists()
+
+
+def test_no_run_is_made_in_the_folder_of_another(stored, capsys):
+    folder = stored("outer")
+    assert app.command([*TINY, f"out_dir={folder}"]) != 0
+    assert "the folder of a run; expected one beside it" in capsys.readouterr().err
+    assert not list(folder.glob("*/*"))
+
+
+@pytest.mark.parametrize("name", [".launches", ".hidden", f".removed.{'0' * 32}"])
+def test_no_experiment_has_a_name_that_is_passed_over_or_taken_for_remains(name, here, capsys):
+    assert app.command([*TINY, f"name={name}"]) == 2
+    assert capsys.readouterr().err.startswith(f"nst-lab: name={name}: ")

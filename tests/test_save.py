@@ -104,7 +104,7 @@ def test_more_metadata_than_exif_holds_is_one_line(tmp_path, image):
 
 
 def test_a_shape_that_is_no_picture_is_a_mistake_of_the_caller(tmp_path):
-    with pytest.raises(ValueError, match=r"expected \(1, 3, H, W\)"):
+    with pytest.raises(ImageError, match=r"expected \(1, 3, H, W\)"):
         save_image(torch.zeros(3, 4, 4), tmp_path / "a.png")
 
 

@@ -8,14 +8,16 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from math import inf, isfinite
+from os.path import isdir, realpath  # unlike those of Path, they take what cannot be a name
 from pathlib import Path
 from typing import NoReturn
 
-from nst_lab.command_line import Parser, answer, printable
+from nst_lab.command_line import Parser, answer, enter, printable
 from nst_lab.comparison.compare import Comparison, compare, write_csv
 from nst_lab.comparison.reading import Runs
 from nst_lab.comparison.scanning import Problem, scan
 from nst_lab.comparison.table import print_comparison
+from nst_lab.errors import ConfigError
 
 MOST_PROBLEMS = 10  # told on the terminal; the report lists all
 
@@ -32,7 +34,7 @@ examples:
 
 def main() -> NoReturn:
     """Entry point of `nst-compare`."""
-    sys.exit(command(sys.argv[1:]))
+    enter("nst-compare", command)
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -84,6 +86,8 @@ def _distance(text: str) -> float:
 
 def _compare(options: argparse.Namespace) -> int:
     page = options.html or Path(options.folders[0]) / "report.html"
+    if not options.no_html:
+        _check_page(page, options.csv)
     runs = Runs(*scan(options.folders))
     if options.where:
         runs = runs.where(options.where)
@@ -106,6 +110,14 @@ def _compare(options: argparse.Namespace) -> int:
         print(f"nst-compare: no completed run in {', '.join(options.folders)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _check_page(page: Path, table: Path | None) -> None:
+    """Raise if the report would have no name, or take the table's place."""
+    if isdir(page):
+        raise ConfigError(f"--html {page}: is a folder, expected a file such as {page / 'report.html'}")
+    if table and realpath(table) == realpath(page):
+        raise ConfigError(f"--csv {table}: the report goes there; expected another file, or --no-html")
 
 
 def _first_column(comparison: Comparison) -> str:

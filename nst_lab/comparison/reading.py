@@ -37,6 +37,9 @@ def load_runs(*folders: str | os.PathLike[str]) -> "Runs":
     """
     if not folders:
         raise ConfigError("load_runs(): expected at least one folder, such as outputs/one_style")
+    for folder in folders:
+        if not isinstance(folder, (str, os.PathLike)):
+            raise ConfigError(f"load_runs({folder!r}): expected folders, each an argument of its own")
     runs = Runs(*scan(folders))
     for note in runs.notes:
         log.warning(note)

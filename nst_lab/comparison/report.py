@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -35,6 +36,9 @@ def write_report(runs: Runs, page: Path, title: str, max_content: float | None =
         temporary.replace(page)
     except OSError as error:
         raise ConfigError(f"--html {page}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):  # where nothing could be written, there is nothing to remove
+            temporary.unlink()
 
 
 def page_text(data: dict[str, Any]) -> str:

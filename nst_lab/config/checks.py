@@ -113,6 +113,23 @@ def _is_shaped_as(value: Any, kind: Any) -> bool:
     return not isinstance(value, (list, dict)) and not (type(value) is int and abs(value) > LARGEST)
 
 
+def _check_type(key: str, value: Any, field: Field[Any]) -> None:
+    """Raise unless a value has the type of its key: one that was composed has, one that a caller set may not."""
+    if not _is_typed(value, field.type):
+        raise ConfigError(f"{key}={value!r}: expected {expected_type(field)}")
+
+
+def _is_typed(value: Any, kind: Any) -> bool:
+    options = typing.get_args(kind)
+    if types.NoneType in options:
+        return value is None or _is_typed(value, options[0])
+    if typing.get_origin(kind) is list:
+        return isinstance(value, list) and all(_is_typed(item, options[0]) for item in value)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
 def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
     """Dotted key, field and value of every plain key of a typed configuration."""
     for field in fields(config):
@@ -125,14 +142,18 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any
 
 def check_config(config: Config) -> None:
     """Raise at the first value of a filled configuration that cannot work, alone or together with others."""
+    if not isinstance(config, Config):
+        raise ConfigError(f"expected a Config, as nst_lab.compose gives, got a {type(config).__name__}")
     for key, field, value in leaves(config):
         _check_text(key, value)
+        _check_type(key, value, field)
         _check_rule(key, value, field.metadata.get("rule"))
     for key, _, value in leaves(config):
         if value is None and key not in NULL_HAS_MEANING:
             raise ConfigError(f"{key}=null: convention={config.convention} gives it no value; set it")
     for index, scale in enumerate(config.scales or []):
         for key, field, value in leaves(scale):
+            _check_type(f"scales[{index}].{key}", value, field)
             _check_rule(f"scales[{index}].{key}", value, field.metadata["rule"])
     _check_layers(config)
     _check_styles(config)

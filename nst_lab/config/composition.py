@@ -57,6 +57,8 @@ def compose(overrides: list[str] | tuple[str, ...] = (), config_dir: str | Path 
     Raises:
         ConfigError: one line with the key, the value and what would be valid.
     """
+    if not isinstance(overrides, (list, tuple)) or not all(isinstance(text, str) for text in overrides):
+        raise ConfigError(f"compose({overrides!r}): expected a list of overrides, such as ['size=256', 'seed=1']")
     return Composer(config_dir).config(list(overrides))
 
 
@@ -140,10 +142,22 @@ class Composer:
         """The composed configuration as Hydra gives it, its own `hydra` section included."""
         try:
             composed = self.loader.load_configuration("config", overrides, run_mode=run_mode)
+        except (UnicodeDecodeError, RecursionError) as error:  # they do not name the file
+            fault = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "includes itself, or is too deep"
+            choices = ", ".join(text for text in overrides if self._fails_alike(text, run_mode, error))
+            raise ConfigError(f"{choices or 'config'}: its file, or one that it includes, {fault}") from error
         except Exception as error:  # a user's YAML file leads Hydra and its parsers to errors of any kind
             raise ConfigError(one_line(error)) from error
         _check_convention_name(composed)
         return composed
+
+    def _fails_alike(self, override: str, run_mode: RunMode, error: Exception) -> bool:
+        """Whether it is this override that leads to an error of this kind."""
+        try:
+            self.loader.load_configuration("config", [override], run_mode=run_mode)
+        except Exception as alone:
+            return type(alone) is type(error)
+        return False
 
     def cell(self, overrides: Sequence[str]) -> Config:
         """The configuration of one of many cells: what their choices of groups have in common is composed only once.
@@ -222,7 +236,7 @@ def to_dict(config: DictConfig | ListConfig, *, resolve: bool = False) -> dict[s
 def finish(composed: DictConfig) -> Config:
     """Fill nulls from the convention, type and check a composed configuration."""
     try:
-        settings = to_dict(of_job(composed), resolve=True)
+        settings = to_dict(of_job(composed) if "hydra" in composed else composed, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(one_line(error)) from error
     filled = fill(settings)
@@ -233,7 +247,13 @@ def finish(composed: DictConfig) -> Config:
         config.model.weights = str(Path(expanduser(config.model.weights)))
     fill_derived(config)
     config.convention_overrides = overrides_of(config)
-    check_config(config)
+    try:
+        check_config(config)
+    except ConfigError as error:
+        written = value_at(to_dict(of_job(composed)), str(error).partition("=")[0])
+        if "${" not in str(written):
+            raise
+        raise ConfigError(f"{error}; written {show(written)}, where ${{ begins a reference to another key") from error
     return config
 
 

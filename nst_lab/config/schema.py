@@ -62,9 +62,10 @@ def _layer_names() -> Any:
 
 def _folder_name() -> Any:
     def accepts(value: str) -> bool:
-        return bool(value.strip(". ")) and not set(value) & set("/\\\0\n") and len(value.encode(errors="replace")) < 256
+        plain = bool(value.strip()) and not value.startswith(".")  # hidden ones are nst_lab's own
+        return plain and not set(value) & set("/\\\0\n") and len(value.encode(errors="replace")) < 256
 
-    return _key(Rule(accepts, "a folder name without slashes, of at most 255 bytes"))
+    return _key(Rule(accepts, "a folder name without slashes or a leading dot, of at most 255 bytes"))
 
 
 def _device() -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.table import Table
 
-from nst_lab.command_line import RunsParser, answer, printable
+from nst_lab.command_line import RunsParser, answer, enter, printable
 from nst_lab.config.composition import Composer
 from nst_lab.errors import ConfigError
 from nst_lab.figures.schema import figure_names, load_request, own_keys
@@ -45,7 +45,7 @@ examples:
 def main() -> NoReturn:
     """Entry point of `nst-figure`."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is an interruption like Ctrl-C
-    sys.exit(command(sys.argv[1:]))
+    enter("nst-figure", command)
 
 
 def command(arguments: Sequence[str]) -> int:

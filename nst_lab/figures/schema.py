@@ -9,7 +9,9 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from nst_lab.config.composition import Composer, of_job, one_line
+from nst_lab.config.checks import expected_type
+from nst_lab.config.composition import Composer, of_job, one_line, to_dict
+from nst_lab.config.values import show, value_at
 from nst_lab.errors import ConfigError, nearest
 
 SHOWN = ("result", "content", "style", "curves")
@@ -138,6 +140,11 @@ def _typed(composed: DictConfig, figure: str) -> Request:
             f"figure={figure}: {key}: no such key; valid: {', '.join(known)}{nearest(str(error.key), known)}"
         ) from error
     except OmegaConfBaseException as error:
+        own = {each.name: each for each in fields(Request)}.get(str(error.full_key))
+        if own and own.name != "figure":
+            value = value_at(to_dict(of_job(composed)), own.name)
+            given = repr(value) if isinstance(value, float) else show(value)  # 1000.0 is no whole number
+            raise ConfigError(f"{own.name}={given}: expected {expected_type(own)}") from error
         raise ConfigError(f"figure={figure}: {one_line(error).removeprefix('figure.')}") from error
     assert isinstance(request, Request)
     return request

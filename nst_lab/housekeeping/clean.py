@@ -53,13 +53,18 @@ def _statuses(options: argparse.Namespace) -> list[str]:
 
 
 def choose(options: argparse.Namespace, inventory: Inventory) -> Choice:
-    """What the options mean here: a run that is held is never chosen, nor the record of a launch that holds one."""
+    """What the options mean here.
+
+    A run that is held, or has others in its folder, is never chosen, nor the record of a launch that holds one.
+    """
     by_age_alone = not (_statuses(options) or options.launches)
     statuses = UNFINISHED if by_age_alone else _statuses(options)
     latest = float("inf") if options.older_than is None else time.time() - options.older_than
     chosen, staying = list[StoredRun](), list[StoredRun]()
+    around = {parent for run in inventory.runs for parent in run.folder.parents}
     for run in sorted(inventory.runs, key=lambda run: run.since):
-        (chosen if run.status in statuses and run.since <= latest else staying).append(run)
+        goes = run.status in statuses and run.since <= latest and run.folder not in around
+        (chosen if goes else staying).append(run)
     at_work = {run.launch for run in inventory.runs if run.status == "held"}
     old = [each for each in inventory.records if each.since <= latest and each.folder.name not in at_work]
     return Choice(chosen, [*inventory.aside, *(old if options.launches or by_age_alone else [])], staying)

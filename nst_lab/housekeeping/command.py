@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from nst_lab.command_line import Parser, answer, print_rows, printable
+from nst_lab.command_line import Parser, answer, enter, print_rows, printable
 from nst_lab.comparison.scanning import SUMMARY
 from nst_lab.errors import nearest
 from nst_lab.housekeeping import clean as clean_command
@@ -48,7 +48,7 @@ removes the failed, interrupted and killed runs and the records of launches of t
 def main() -> NoReturn:
     """Entry point of `nst-runs`."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(command(sys.argv[1:]))
+    enter("nst-runs", command)
 
 
 def command(arguments: Sequence[str]) -> int:

@@ -92,6 +92,9 @@ class Inventory:
         claimed = any(is_claim(entry.name) for entry in entries)
         if any(entry.name == runs.MANIFEST for entry in entries) or (claimed and not (levels and folders)):
             self.runs.append(read_run(folder))  # a run that has just been claimed has no folders yet, nor ever
+            for entry in folders:  # put there by somebody, who may not think of them when the run is removed
+                if not entry.is_symlink():
+                    self.visit(Path(entry.path), LEVELS - 1)
             return
         if entries and not folders and folder.name != SUMMARY:
             self.foreign[folder] = f"no {runs.MANIFEST}"
@@ -106,7 +109,10 @@ class Inventory:
             elif levels and not entry.name.startswith("."):
                 self.visit(path, levels - 1)
             elif not levels:
-                self.foreign[path] = f"no {runs.MANIFEST}"
+                is_run = os.path.isfile(path / runs.MANIFEST)
+                self.foreign[path] = (
+                    "a run, too far down: name a folder nearer to it" if is_run else f"no {runs.MANIFEST}"
+                )
         self.loose[folder] = Counter()
         for entry in entries:
             with suppress(FileNotFoundError):
@@ -147,9 +153,11 @@ def remove_run(run: StoredRun) -> None:
     leaves that was cut short is no run any more.
 
     Raises:
-        HeldError: it was left as it is.
+        HeldError: it was left as it is, perhaps because another run lies in it.
         ConfigError, OSError: it cannot be removed.
     """
+    if others := [path.parent for path in run.folder.glob(f"*/**/{runs.MANIFEST}")]:
+        raise HeldError(f"{run.folder}: stays, since another run lies in it: {others[0]}")
     try:
         claim = Claim(run.folder, "nst-runs clean", WATCH)
     except ConfigError as error:

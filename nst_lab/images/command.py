@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from nst_lab.command_line import Parser, answer
+from nst_lab.command_line import Parser, answer, enter
 from nst_lab.errors import ConfigError, UserError, nearest
 from nst_lab.images import catalog
 
@@ -32,7 +32,7 @@ environment:
 
 def main() -> NoReturn:
     """Entry point of `nst-images`."""
-    sys.exit(command(sys.argv[1:]))
+    enter("nst-images", command)
 
 
 def command(arguments: Sequence[str]) -> int:

@@ -35,10 +35,16 @@ def write(path: str | os.PathLike[str], pixels: np.ndarray, metadata: Mapping[st
         metadata: PNG text entries; in JPEG and WebP the EXIF user comment, as JSON. `read_metadata` reads both.
 
     Raises:
-        ImageError: the extension is unknown, the format lacks 16 bits, or the file cannot be written.
+        ImageError: the extension is unknown, the format lacks 16 bits or room for the metadata, which are not text,
+            or the file cannot be written.
     """
     path = Path(path)
     encode = encoder(path)
+    metadata = metadata or {}
+    if not isinstance(metadata, Mapping) or not all(
+        isinstance(text, str) for pair in metadata.items() for text in pair
+    ):
+        raise ImageError(f"{path}: metadata={metadata!r}: expected a dictionary of texts")
     if "\0" in str(path):
         raise ImageError(f"{path}: cannot be written (a zero byte in its name)")
     if pixels.dtype == np.uint16:
@@ -48,8 +54,10 @@ def write(path: str | os.PathLike[str], pixels: np.ndarray, metadata: Mapping[st
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         with temporary.open("xb") as file:
-            encode(file, pixels, dict(metadata or {}))
+            encode(file, pixels, dict(metadata))
         temporary.replace(path)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
@@ -116,15 +124,15 @@ def _chunk(file: BinaryIO, name: bytes, content: bytes) -> None:
 
 def _jpeg(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, str]) -> None:
     options = {"quality": JPEG_QUALITY, "subsampling": "4:4:4", "optimize": True, "icc_profile": icc.srgb_profile()}
-    Image.fromarray(pixels).save(file, "JPEG", exif=_exif(file.name, metadata), **options)
+    Image.fromarray(pixels).save(file, "JPEG", exif=_exif(metadata), **options)
 
 
 def _webp(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, str]) -> None:
     options = {"quality": WEBP_QUALITY, "icc_profile": icc.srgb_profile()}
-    Image.fromarray(pixels).save(file, "WEBP", exif=_exif(file.name, metadata), **options)
+    Image.fromarray(pixels).save(file, "WEBP", exif=_exif(metadata), **options)
 
 
-def _exif(name: str, metadata: dict[str, str]) -> bytes:
+def _exif(metadata: dict[str, str]) -> bytes:
     if not metadata:
         return b""
     exif = Image.Exif()
@@ -134,7 +142,7 @@ def _exif(name: str, metadata: dict[str, str]) -> bytes:
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = ASCII_COMMENT + json.dumps(metadata).encode()
     packed = exif.tobytes()
     if len(packed) > MOST_EXIF_BYTES:
-        raise ImageError(f"{name}: {len(packed)} bytes of metadata are more than EXIF holds; use .png")
+        raise ImageError(f"{len(packed)} bytes of metadata are more than EXIF holds; use .png")
     return packed
 
 

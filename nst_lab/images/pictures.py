@@ -17,6 +17,19 @@ def size_of(picture: Tensor) -> tuple[int, int]:
     return height, width
 
 
+def described(value: object) -> str:
+    """What was given in the place of a picture, for messages."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    words = f"{value.dtype} {tuple(value.shape)}"
+    return words if is_dense(value) else f"{words} ({'meta, without values' if value.is_meta else value.layout})"
+
+
+def is_dense(picture: Tensor) -> bool:
+    """Whether a tensor holds its values, one after the other."""
+    return picture.layout == torch.strided and not picture.is_meta
+
+
 def load_image(name_or_path: str | os.PathLike[str]) -> Tensor:
     """Decode a picture into float32 RGB (1, 3, H, W) in [0, 1], sRGB, at its own size.
 
@@ -75,16 +88,24 @@ def save_image(
         bits: 8, or 16 for a PNG with 16 bits per channel.
 
     Raises:
-        ImageError: another extension or depth, values that are not finite, or the file cannot be written.
+        ImageError: no such picture, another extension or depth, values that are not finite, or the file cannot be
+            written.
     """
-    if image.dim() != 4 or image.shape[:2] != (1, 3):
-        raise ValueError(f"image has shape {tuple(image.shape)}, expected (1, 3, H, W)")
+    if not _is_picture(image):
+        expected = "expected (1, 3, H, W) in floating point with values in [0, 1], as nst_lab.load_image gives"
+        raise ImageError(f"{path}: the picture is {described(image)}, {expected}")
     if bits not in (8, 16):
         raise ImageError(f"{path}: bits={bits}, expected 8 or 16")
     if not image.isfinite().all():
         raise ImageError(f"{path}: the picture holds values that are not finite")
     pixels = to_bytes(image) if bits == 8 else _scaled(image, 65535).to(torch.uint16)
     encode.write(path, pixels.permute(1, 2, 0).contiguous().numpy(), metadata)
+
+
+def _is_picture(image: object) -> bool:
+    if not isinstance(image, Tensor) or not image.is_floating_point() or not is_dense(image):
+        return False
+    return image.dim() == 4 and image.shape[:2] == (1, 3) and image.numel() > 0
 
 
 def to_bytes(image: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ nst-lab model.normalized=true model.means=means.json
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_lab.command_line import Parser, answer
+from nst_lab.command_line import Parser, answer, enter
 from nst_lab.errors import ConfigError, ImageError
 from nst_lab.images.pictures import load_image, resize, target_size
 from nst_lab.network.architecture import CONVOLUTIONS, input_statistics
@@ -27,7 +26,7 @@ from nst_lab.optimisation.synthesis import resolve_device
 
 def main() -> NoReturn:
     """Entry point of `nst-measure`."""
-    sys.exit(command(sys.argv[1:]))
+    enter("nst-measure", command)
 
 
 def command(arguments: Sequence[str]) -> int:

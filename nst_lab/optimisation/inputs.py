@@ -11,6 +11,7 @@ from nst_lab.config.controls import check_guidance
 from nst_lab.config.schema import Config, used_styles
 from nst_lab.errors import ConfigError
 from nst_lab.images.catalog import short_names
+from nst_lab.images.pictures import described, is_dense
 from nst_lab.losses.guidance import Masks
 
 Size = tuple[int, int]  # height, width
@@ -122,11 +123,13 @@ def _checked(name: str, picture: Tensor, channels: int = 3) -> Tensor:
     """The picture, without a graph and on the CPU."""
     source = "load_image" if channels == 3 else "load_mask"
     expected = f"a float32 tensor (1, {channels}, H, W) with values in [0, 1], as nst_lab.{source} gives"
-    if not isinstance(picture, Tensor):
-        raise ConfigError(f"{name} is a {type(picture).__name__}, expected {expected}")
-    shape = tuple(picture.shape)
-    if picture.dtype != torch.float32 or len(shape) != 4 or shape[:2] != (1, channels) or picture.numel() == 0:
-        raise ConfigError(f"{name} is {picture.dtype} {shape}, expected {expected}")
+    if not isinstance(picture, Tensor) or not is_dense(picture) or not _has_form(picture, channels):
+        raise ConfigError(f"{name} is {described(picture)}, expected {expected}")
     if not (picture.min() >= 0 and picture.max() <= 1):
         raise ConfigError(f"{name} has values from {picture.min():g} to {picture.max():g}, expected {expected}")
     return picture.detach().cpu()
+
+
+def _has_form(picture: Tensor, channels: int) -> bool:
+    shape = picture.shape
+    return picture.dtype == torch.float32 and len(shape) == 4 and shape[:2] == (1, channels) and picture.numel() > 0

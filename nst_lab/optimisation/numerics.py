@@ -1,7 +1,7 @@
 """How torch computes, set for a while and then as before."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -18,3 +18,21 @@ def numerics(threads: int | None, tf32: bool) -> Iterator[None]:
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = allowed
         torch.set_num_threads(before)
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Torch as at its start, whatever the caller has set: float32 on the CPU by default, gradients, no autocast."""
+    before = torch.get_default_dtype()
+    with ExitStack() as settings:
+        settings.enter_context(torch.inference_mode(False))
+        settings.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            settings.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            settings.enter_context(torch.device("cpu"))  # costs a little at every call: only where it is needed
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)

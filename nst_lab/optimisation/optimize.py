@@ -61,8 +61,9 @@ class Step:
 
         The iterate after an accepted one may be beyond all numbers, and the average with it.
         """
-        averaged = self.average is not None and bool(self.average.isfinite().all())
-        return self.finish(self.average if averaged else self.result.image)
+        if self.average is not None and self.average.isfinite().all():
+            return self.finish(self.average)
+        return self.finish(self.result.image)
 
     @property
     def shown(self) -> Tensor:

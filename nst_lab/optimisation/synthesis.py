@@ -28,7 +28,7 @@ from nst_lab.optimisation.bounds import Box
 from nst_lab.optimisation.device_memory import with_less_memory
 from nst_lab.optimisation.initial import initial_image
 from nst_lab.optimisation.inputs import Extras, Inputs, Size, checked_inputs
-from nst_lab.optimisation.numerics import numerics
+from nst_lab.optimisation.numerics import numerics, plain_torch
 from nst_lab.optimisation.optimize import Optimisation, Step, step_together
 from nst_lab.optimisation.parametrisation import parametrisation
 from nst_lab.optimisation.scale_mixing import mix_scales
@@ -53,6 +53,7 @@ class Result:
     history: list[float]
 
 
+@plain_torch()
 def transfer(
     content: Tensor | None,
     styles: Sequence[Tensor],

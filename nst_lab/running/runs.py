@@ -211,12 +211,21 @@ def opening(config: Config, identity: Identity) -> dict[str, Any]:
     }
 
 
+def check_place(folder: Path) -> None:
+    """Raise `ConfigError` where a run folder would lie in the folder of another run, with which it would be removed."""
+    for parent in list(folder.parents)[:2]:
+        if "fingerprint" in (read_manifest(parent) or {}):
+            raise ConfigError(f"out_dir: {folder} lies in {parent}, the folder of a run; expected one beside it")
+
+
 def create_folder(folder: Path) -> None:
     """Create a run folder if it is not there.
 
     Raises:
-        ConfigError: it cannot be created or written, or is a link, which nothing of nst_lab follows to a run.
+        ConfigError: it cannot be created or written, is a link, which nothing of nst_lab follows to a run, or lies in
+            the folder of another run.
     """
+    check_place(folder)
     if folder.is_symlink():
         raise ConfigError(f"out_dir: {folder} is a link, which could lead anywhere; expected a folder, or nothing yet")
     try:

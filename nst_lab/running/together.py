@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from nst_lab.optimisation.numerics import plain_torch
 from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.synthesis import Synthesis, step_syntheses
 from nst_lab.running.interruption import BetweenSteps, Deferral
@@ -29,6 +30,7 @@ class _Drive(Generic[T]):
         self.errors: list[Exception] = []
         self.halfway = False  # through a step: what has moved on and what was told of it may differ
 
+    @plain_torch()
     def run(self) -> list[T]:
         try:
             while self._fill():

@@ -6,12 +6,11 @@ Exit status 0: done; 1: a trial failed, or none is within the bounds; 2: the sea
 import argparse
 import shlex
 import signal
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
-from nst_lab.command_line import RunsParser, answer
+from nst_lab.command_line import RunsParser, answer, enter
 from nst_lab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ examples:
 def main() -> NoReturn:
     """Entry point of `nst-search`."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is an interruption like Ctrl-C
-    sys.exit(command(sys.argv[1:]))
+    enter("nst-search", command)
 
 
 def command(arguments: Sequence[str]) -> int:

@@ -30,6 +30,9 @@ LOCK = ".study"  # a folder to be claimed, since a claim on the experiment's own
 NAME = "nst-search"  # of the only study in the file
 LOCK_SECONDS = 60  # that SQLite waits for another reader, such as a dashboard
 
+# What a search writes to a trial and to the study; anybody else who opens the file may write something else.
+TOLD = {"overrides": list, "distances": dict, "folder": str, "error": str}
+QUESTION = {"search": dict, "fingerprint": str, "settings": dict}
 STATES = {TrialState.COMPLETE: "completed", TrialState.FAIL: "failed"}  # others are under way
 
 
@@ -112,7 +115,11 @@ class Study:
         before = self.study.user_attrs.get("question")
         if before is None:
             self.study.set_user_attr("question", asked)
-        elif before["fingerprint"] != asked["fingerprint"] or before["search"] != asked["search"]:
+            return
+        if not isinstance(before, dict) or not QUESTION.keys() <= before.keys():
+            raise StudyError(f"{self.file}: question={before!r} is none that a search has asked")
+        self._check_kinds("question", before, QUESTION)
+        if before["fingerprint"] != asked["fingerprint"] or before["search"] != asked["search"]:
             old, new = (question["search"] | question["settings"] for question in (before, asked))
             keys = [key for key in (old | new) if old.get(key) != new.get(key)]
             was, now = (f"{keys[0]}={each.get(keys[0], 'nothing')}" if keys else "" for each in (old, new))
@@ -124,7 +131,16 @@ class Study:
 
     def _all(self) -> list[FrozenTrial]:
         """The trials of searches; a dashboard may have added others."""
-        return [trial for trial in self.study.get_trials(deepcopy=False) if "overrides" in trial.user_attrs]
+        trials = [trial for trial in self.study.get_trials(deepcopy=False) if "overrides" in trial.user_attrs]
+        for trial in trials:
+            self._check_kinds(f"trial {trial.number}", trial.user_attrs, TOLD)
+        return trials
+
+    def _check_kinds(self, what: str, told: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+        """Raise at the first value of another kind than what a search writes."""
+        for key, kind in kinds.items():
+            if key in told and not isinstance(told[key], kind):
+                raise StudyError(f"{self.file}: {what}: {key}={told[key]!r} is nothing that a search has written")
 
     def ask(self) -> Trial | None:
         """A trial to be made: one that was left behind, or a new one; None if there is none.

@@ -22,6 +22,7 @@ from nst_lab.running.claims import ClaimLostError, HeldError
 from nst_lab.running.interruption import Farewell
 from nst_lab.running.processes import Process
 from nst_lab.running.together import Coroutine, drive
+from nst_lab.streams import guard_streams
 from nst_lab.sweeps.gpus import device_of_worker
 from nst_lab.sweeps.orphans import at_work_for
 from nst_lab.sweeps.sweep import label
@@ -168,6 +169,7 @@ def _join_ray(settings: DictConfig) -> None:
 
 def task(composed: DictConfig, launch: Launch) -> None:
     """One job of a Hydra launcher, in a process of its own. Importable, since launchers pickle it."""
+    guard_streams()
     with at_work_for(launch.launcher):
         _make(composed, launch)
 

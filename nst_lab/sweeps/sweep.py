@@ -13,6 +13,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from nst_lab.command_line import printable
@@ -23,6 +24,7 @@ from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import Watch
 
+MANY_CELLS = 200  # take some ten seconds to compose, which is told
 # A picture of one's own takes the place of the declared sets that would only be overridden by it.
 OWN_PICTURE = {"content": "content.image", "style": "style.images"}
 
@@ -67,7 +69,10 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
         values = [_values(o) for o in composer.parse([*fixed, *declared, *rest])]
         if (count := prod(map(len, values))) > MOST_CELLS:
             raise ConfigError(f"{' '.join(swept)}: {count} runs; a sweep has {MOST_CELLS} at most")
-        for lines in map(seed_runs.expand, product(*values)):
+        console = Console(stderr=True)
+        silent = count < MANY_CELLS or not console.is_terminal
+        every = track(product(*values), "composing", count, console=console, transient=True, disable=silent)
+        for lines in map(seed_runs.expand, every):
             cells.append(Cell(tuple(lines), composer.cell([*hydra_own, *lines])))
     if not cells:
         raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
@@ -105,6 +110,7 @@ def plan(cells: Sequence[Cell], watch: Watch) -> list[Planned]:
         identity = runs.identify(cell.config)
         folder = runs.run_folder(cell.config, identity)
         if folder not in planned:
+            runs.check_place(folder)
             planned[folder] = Planned(cell, identity, folder, runs.state(folder, identity, watch))
     return list(planned.values())
 

@@ -31,7 +31,7 @@ SURROUNDINGS = {
         "LC_ALL": "tr_TR.UTF-8",
         "LANG": "C",
     },
-    "plain C": {"PYTHONHASHSEED": "0", "TZ": "America/St_Johns", "LC_ALL": "C", "PYTHONUTF8": "0", "HOME": "/nowhere"},
+    "plain C": {"PYTHONHASHSEED": "0", "TZ": "America/St_Johns", "LC_ALL": "C", "PYTHONUTF8": "0", "HOME": "/dev/null"},
 }
 
 
