@@ -45,10 +45,11 @@ def guard_streams() -> Outlet | None:
 
 
 def _stream(outlet: Outlet, like: TextIO | None) -> TextIO:
+    unbuffered = getattr(like, "write_through", False)  # PYTHONUNBUFFERED
     return io.TextIOWrapper(
-        io.BufferedWriter(outlet),
+        outlet if unbuffered else io.BufferedWriter(outlet),  # as Python itself does it
         encoding=getattr(like, "encoding", None),
         errors="backslashreplace",
         line_buffering=getattr(like, "line_buffering", False),
-        write_through=getattr(like, "write_through", False),
+        write_through=unbuffered,
     )
