@@ -174,7 +174,7 @@ def test_saving_replaces_a_file_and_leaves_no_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (2, 3, 4, 4), (1, 1, 4, 4), (1, 4, 4, 4)])
 def test_what_is_not_one_rgb_picture_is_not_saved(shape: tuple[int, ...], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ImageError, match="expected"):
         save_image(torch.zeros(shape), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 

@@ -128,6 +128,7 @@ def test_a_held_run_is_told_by_a_dry_run_and_waited_for(here, capsys):
             done = [manifest for manifest in manifests("runs") if manifest["status"] == "completed"]
             finished.extend(done if len(done) == 2 else [])
             time.sleep(0.05)
+        time.sleep(2)  # for the sweep to notice
         claim.release()
 
     thread = threading.Thread(target=release_when_the_others_are_done)

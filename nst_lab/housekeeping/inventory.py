@@ -92,9 +92,8 @@ class Inventory:
         claimed = any(is_claim(entry.name) for entry in entries)
         if any(entry.name == runs.MANIFEST for entry in entries) or (claimed and not (levels and folders)):
             self.runs.append(read_run(folder))  # a run that has just been claimed has no folders yet, nor ever
-            for entry in folders:  # put there by somebody, who may not think of them when the run is removed
-                if not entry.is_symlink():
-                    self.visit(Path(entry.path), LEVELS - 1)
+            for other in _runs_within(folder) if folders else []:  # put there by somebody
+                self.visit(other, 0)
             return
         if entries and not folders and folder.name != SUMMARY:
             self.foreign[folder] = f"no {runs.MANIFEST}"
@@ -146,6 +145,11 @@ def take_inventory(folders: Sequence[Path]) -> Inventory:
     return inventory
 
 
+def _runs_within(folder: Path) -> list[Path]:
+    """The runs below a run's folder, links not followed."""
+    return [Path(path) for path, _, files in os.walk(folder) if runs.MANIFEST in files and path != str(folder)]
+
+
 def remove_run(run: StoredRun) -> None:
     """Remove a run folder whole, unless somebody has begun to make it, or has made it, since it was read.
 
@@ -156,8 +160,6 @@ def remove_run(run: StoredRun) -> None:
         HeldError: it was left as it is, perhaps because another run lies in it.
         ConfigError, OSError: it cannot be removed.
     """
-    if others := [path.parent for path in run.folder.glob(f"*/**/{runs.MANIFEST}")]:
-        raise HeldError(f"{run.folder}: stays, since another run lies in it: {others[0]}")
     try:
         claim = Claim(run.folder, "nst-runs clean", WATCH)
     except ConfigError as error:
@@ -187,6 +189,8 @@ def _remove_unclaimed(run: StoredRun) -> None:
 def _check_unchanged(run: StoredRun) -> None:
     if manifest_stamp(run.folder) != run.stamp:
         raise HeldError(f"{run.folder}: has changed meanwhile")
+    if others := _runs_within(run.folder):
+        raise HeldError(f"{run.folder}: stays, since another run lies in it: {others[0]}")
 
 
 def remove_record(record: Remains) -> None:

@@ -40,10 +40,8 @@ def write(path: str | os.PathLike[str], pixels: np.ndarray, metadata: Mapping[st
     """
     path = Path(path)
     encode = encoder(path)
-    metadata = metadata or {}
-    if not isinstance(metadata, Mapping) or not all(
-        isinstance(text, str) for pair in metadata.items() for text in pair
-    ):
+    metadata = {} if metadata is None else metadata
+    if not _are_texts(metadata):
         raise ImageError(f"{path}: metadata={metadata!r}: expected a dictionary of texts")
     if "\0" in str(path):
         raise ImageError(f"{path}: cannot be written (a zero byte in its name)")
@@ -63,6 +61,10 @@ def write(path: str | os.PathLike[str], pixels: np.ndarray, metadata: Mapping[st
     finally:
         with suppress(OSError):  # where nothing could be written, there is nothing to remove
             temporary.unlink()
+
+
+def _are_texts(metadata: object) -> bool:
+    return isinstance(metadata, Mapping) and all(isinstance(text, str) for pair in metadata.items() for text in pair)
 
 
 def encoder(path: Path) -> Callable[[BinaryIO, np.ndarray, dict[str, str]], None]:

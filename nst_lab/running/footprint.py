@@ -89,12 +89,6 @@ def check_fits(config: Config, batch: int = 1) -> None:
     needed, there = memory_bytes(config, height, width, batch), total_memory(device)
     if there is None:
         return
-    for name, size in styles.items():
-        if (picture := 3 * FLOAT_BYTES * prod(size)) > there:
-            raise ConfigError(
-                f"style.size: {name} becomes {size[1]}x{size[0]} pixels, {picture / 2**30:.0f} GiB for the picture "
-                f"alone, and there are {there / 2**30:.1f} GiB; choose a smaller style.size or size"
-            )
     if needed > there:
         what = f"{batch} runs at once, runner.batch={config.runner.batch}, of " if batch > 1 else ""
         smaller = "runner.batch, size or optimizer.history" if batch > 1 else "size or optimizer.history"
@@ -102,6 +96,12 @@ def check_fits(config: Config, batch: int = 1) -> None:
             f"size={config.size}: {what}{width}x{height} pixels need about {needed / 2**30:.1f} GiB of memory, and "
             f"there are {there / 2**30:.1f} GiB; choose a smaller {smaller}"
         )
+    for name, size in styles.items():
+        if (picture := 3 * FLOAT_BYTES * prod(size)) > there:
+            raise ConfigError(
+                f"style.size: {name} becomes {size[1]}x{size[0]} pixels, {picture / 2**30:.0f} GiB for the picture "
+                f"alone, and there are {there / 2**30:.1f} GiB; choose a smaller style.size or size"
+            )
 
 
 def total_memory(device: torch.device) -> int | None:
