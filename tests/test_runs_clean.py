@@ -12,8 +12,8 @@ from run_folders import kill, on_terminal, read_all, record, runs_in
 
 from nst_lab import app
 from nst_lab.housekeeping.command import command
-from nst_lab.housekeeping.inventory import take_inventory
-from nst_lab.running.claims import Claim, Watch
+from nst_lab.housekeeping.inventory import remove_run, take_inventory
+from nst_lab.running.claims import Claim, HeldError, Watch
 
 
 @contextmanager
@@ -251,13 +251,14 @@ def test_a_run_that_has_another_in_its_folder_stays_with_it(stored, capsys):
     assert (inner / "result.png").exists()
 
 
-def test_so_does_one_that_has_another_deeper_than_is_looked(stored, capsys):
+def test_so_does_one_that_has_got_another_since_it_was_chosen(stored, here):
     outer = stored("outer", status="failed", error="odd")
+    [chosen] = take_inventory([here / "outputs"]).runs
     deep = outer / "a/b/c/d/e"
     deep.parent.mkdir(parents=True)
     stored("inner").rename(deep)
-    assert command(["clean", "outputs", "--failed", "--yes"]) == 0
-    assert f"outer: stays, since another run lies in it: {deep.resolve()}" in capsys.readouterr().err
+    with pytest.raises(HeldError, match=r"outer: stays, since another run lies in it: .*a/b/c/d/e"):
+        remove_run(chosen)
     assert (deep / "result.png").exists()
 
 
