@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import shlex
 import shutil
 from contextlib import redirect_stdout
 from html.parser import HTMLParser
@@ -13,13 +14,14 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 import pytest
-from conftest import CHECKOUT
+from conftest import CHECKOUT, TINY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from many_runs import generate
 from PIL import Image
 from test_reading import edit, folders
 
+from nst_lab.app import command as nst_lab_command
 from nst_lab.comparison.command import command
 from nst_lab.comparison.compare import compare
 from nst_lab.comparison.reading import load_runs
@@ -82,6 +84,19 @@ def test_the_page_holds_every_run_with_its_settings_measures_and_curves(reported
         assert "tv" not in run["curves"]  # it is 0 throughout
         assert "seed=" in run["command"]
     assert sorted(sorted(group) for group in data["groups"]) == sorted(map(sorted, runs.repeats()))
+
+
+def test_the_command_of_a_run_works_for_experiments_of_ones_own(here):
+    experiments = here / "my own/experiment"
+    experiments.mkdir(parents=True)
+    (experiments / "five.yaml").write_text("# @package _global_\nname: five\nseed: 5\n")
+    assert nst_lab_command(["--config-dir", "my own", "experiment=five", *TINY]) == 0
+    assert command(["outputs/five"]) == 0
+    [run] = Page(here / "outputs/five/report.html").data["runs"]
+    words = shlex.split(run["command"])
+    assert words[:3] == ["nst-lab", "--config-dir", str(here / "my own")]
+    assert nst_lab_command([*words[1:], "seed=6"]) == 0
+    assert len(list(here.glob("outputs/five/*/result.png"))) == 2
 
 
 def test_thumbnails_are_in_the_page_and_full_pictures_are_linked_relatively(reported):

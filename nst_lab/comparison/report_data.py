@@ -122,17 +122,23 @@ def _scaled(values: dict[str, float], measures: list[dict[str, Any]]) -> dict[st
     return {key: value for key, value in scaled.items() if value is not None}
 
 
+def _command(manifest: dict[str, Any]) -> str | None:
+    """What makes a run again; None for one from Python, without overrides."""
+    overrides, folder = manifest.get("overrides"), manifest.get("config_dir")
+    if not isinstance(overrides, list) or not overrides:
+        return None
+    return shlex.join(["nst-lab", *(["--config-dir", str(folder)] if folder else []), *map(str, overrides)])
+
+
 def _run(record: Record, page: Path, points: int) -> dict[str, Any]:
     """What a run says of itself: name, state, link to its picture, command, curves."""
     manifest = record.manifest
-    overrides = manifest.get("overrides")
-    command = shlex.join(["nst-lab", *map(str, overrides)]) if isinstance(overrides, list) and overrides else None
     return {
         "name": record.folder.name,
         "link": _link(record.folder / RESULT, page),
         "completed": manifest.get("status") == "completed",
         "problem": record.problem,
-        "command": command,
+        "command": _command(manifest),
         "facts": [[label, _fact(manifest[key])] for key, label in FACTS.items() if manifest.get(key) is not None],
         "curves": _curves(record, points),
     }

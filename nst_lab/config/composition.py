@@ -68,12 +68,12 @@ class Composer:
     def __init__(self, config_dir: str | Path | None = None):
         setup_globals()
         self.config_dir = config_dir
-        self.directory: Path | None = None  # that one, resolved
+        self.directory: str | None = None  # that one, resolved
         search_path = create_config_search_path(str(conf_directory()))
         if config_dir is not None:
             if not isdir(expanduser(config_dir)):
                 raise ConfigError(f"--config-dir {config_dir}: not a folder")
-            self.directory = Path(expanduser(config_dir)).resolve()
+            self.directory = str(Path(expanduser(config_dir)).resolve())
             search_path.prepend(provider="command-line", path=f"file://{self.directory}")
         self.loader = ConfigLoaderImpl(config_search_path=search_path)
         self._parsed: dict[str, Override] = {}

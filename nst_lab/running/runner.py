@@ -59,7 +59,14 @@ class RunError(UserError):
     """A run ended without a finite result; the message names the quantity and the evaluation."""
 
 
-def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = None, claim: Claim | None = None) -> Run:
+def run(
+    config: Config,
+    *,
+    overrides: Sequence[str] = (),
+    config_dir: str | None = None,
+    label: str | None = None,
+    claim: Claim | None = None,
+) -> Run:
     """Run `config` into its folder; a run already completed there is returned as it is (unless `force`).
 
     A run that was interrupted or killed goes on from its checkpoint, and ends in the same picture and curves as one
@@ -67,7 +74,7 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
 
     Args:
         config: a filled configuration (`nst_lab.compose`).
-        overrides: what it was composed from, for the manifest.
+        overrides, config_dir: what it was composed from, for the manifest.
         label: how to call it on the terminal; by default the name of its folder.
         claim: the caller's own on the run's folder, if it holds one already and means to keep it.
 
@@ -78,7 +85,7 @@ def run(config: Config, *, overrides: Sequence[str] = (), label: str | None = No
 
     Whatever is raised is also recorded in the manifest, with status `failed` or `interrupted`.
     """
-    [made] = drive([make(config, overrides=overrides, label=label, claim=claim)])
+    [made] = drive([make(config, overrides=overrides, config_dir=config_dir, label=label, claim=claim)])
     return made
 
 
@@ -86,6 +93,7 @@ def make(
     config: Config,
     *,
     overrides: Sequence[str] = (),
+    config_dir: str | None = None,
     label: str | None = None,
     launch: str = "",
     wait: bool = True,
@@ -94,7 +102,7 @@ def make(
     """`run` as a coroutine, for `drive`.
 
     Args:
-        config, overrides, label, claim: as of `run`.
+        config, overrides, config_dir, label, claim: as of `run`.
         launch: the sweep that the run belongs to, for the manifest.
         wait: for a run that another process holds; otherwise `HeldError` is raised.
     """
@@ -106,7 +114,8 @@ def make(
         runs.create_folder(folder)
         with nullcontext(claim) if claim else _claimed(config, folder, launch, wait) as claim:
             if config.force or not runs.is_completed(folder, identity):  # another process may have, meanwhile
-                yield from _Attempt(config, identity, claim, overrides).make(label or folder.name)
+                source = {"overrides": list(overrides), "config_dir": config_dir}
+                yield from _Attempt(config, identity, claim, source).make(label or folder.name)
     else:
         tidy(folder, Watch(config.runner.takeover_seconds))
     return Run(folder, runs.read_manifest(folder) or {})
@@ -126,7 +135,7 @@ def _claimed(config: Config, folder: Path, launch: str, wait: bool) -> Claim:
 class _Attempt:
     """One attempt at a run in its claimed folder; the manifest tells of it from beginning to end."""
 
-    def __init__(self, config: Config, identity: runs.Identity, claim: Claim, overrides: Sequence[str]):
+    def __init__(self, config: Config, identity: runs.Identity, claim: Claim, source: dict[str, Any]):
         self.config, self.identity, self.claim, self.folder = config, identity, claim, claim.folder
         self.resumed = None if config.force else checkpoint.read(self.folder, identity.fingerprint)
         earlier = runs.read_manifest(self.folder) or {}
@@ -140,8 +149,8 @@ class _Attempt:
         self.manifest = (
             runs.opening(config, identity)
             | _circumstances(config)
+            | source
             | {
-                "overrides": list(overrides),
                 "start": earlier.get("start", attempt["start"]) if self.resumed else attempt["start"],
                 "attempts": [*runs.attempts(earlier), attempt],
             }

@@ -120,7 +120,8 @@ def _make(plan: Plan, study: "Study", trial: "Trial") -> bool:
         try:
             config = plan.config(trial.overrides)
             claim = held.enter_context(_claimed(config, study))
-            done = run(config, overrides=[*plan.overrides, *trial.overrides], label=name, claim=claim)
+            source = [*plan.overrides, *trial.overrides]
+            done = run(config, overrides=source, config_dir=plan.composer.directory, label=name, claim=claim)
             distances = _measured(plan, config, done)
         except (HeldError, ClaimLostError):
             return False

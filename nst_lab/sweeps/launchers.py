@@ -200,9 +200,9 @@ def attempt(config: Config, overrides: Sequence[str], launch: Launch, index: int
     """
     from nst_lab.running.runner import make
 
-    name = launch.label(index, overrides)
+    name, source = launch.label(index, overrides), launch.config_dir
     try:
-        yield from make(config, overrides=overrides, label=name, launch=launch.name, wait=False)
+        yield from make(config, overrides=overrides, config_dir=source, label=name, launch=launch.name, wait=False)
     except (HeldError, ClaimLostError):
         return False
     except Exception as error:

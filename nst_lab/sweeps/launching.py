@@ -64,7 +64,7 @@ class _Sweep:
             directory=os.getcwd(),
             environment={key: value for key, value in os.environ.items() if key.startswith("NST_LAB_")},
             records=str(folder.absolute()),
-            config_dir=None if composer.directory is None else str(composer.directory),
+            config_dir=composer.directory,
             own=self.own,
             threads=shares(self.master.hydra.launcher)[0],
             gpus=gpus,
