@@ -25,7 +25,7 @@ from nst_lab.search.command import command as search
 PICTURE = torch.zeros(1, 3, 16, 16)
 
 
-@pytest.mark.parametrize("value", [None, {}, [], "size=32", nst_lab.compose], ids=repr)
+@pytest.mark.parametrize("value", [None, {}, [], "size=32", nst_lab.compose], ids=lambda value: type(value).__name__)
 def test_what_is_no_configuration_is_told_by_its_type(here, value):
     line = f"^expected a Config, as nst_lab.compose gives, got a {type(value).__name__}$"
     with pytest.raises(ConfigError, match=line):
