@@ -303,7 +303,8 @@ def _schema() -> DictConfig:
 
 def one_line(error: BaseException) -> str:
     """The gist of a Hydra or OmegaConf error: its innermost message, the key first, on one line."""
-    while error.__cause__ is not None and isinstance(error.__cause__, (HydraException, OmegaConfBaseException)):
+    # OmegaConf's own have causes only where a debugger or a coverage tool looks on, and may then be their own.
+    while isinstance(error, HydraException) and isinstance(error.__cause__, (HydraException, OmegaConfBaseException)):
         error = error.__cause__
     message = " ".join(part.strip() for part in str(error).split("\n    full_key")[0].splitlines() if part.strip())
     key = getattr(error, "full_key", None)
