@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,6 +20,7 @@ from nst_lab.running import runs
 from nst_lab.sweeps.sweep import Planned, split_overrides, swept_keys
 
 PANEL_INCHES = 2.2  # width of a panel
+MISSING_LETTERS = 36  # of a line that fits in one, about what is not there
 TITLE_INCHES = 0.35
 LEAST_DPI, MOST_DPI = 100, 300  # between them, a result is shown pixel for pixel
 MOST_INCHES = 60.0  # of a side: panels of a very large sweep become smaller instead
@@ -145,6 +147,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
     try:
         axes.imshow(decode(panel.file))
     except ImageError:
-        missing = drawable(panel.missing)
-        text = axes.text(0.5, 0.5, missing, ha="center", va="center", fontsize=7, wrap=True, transform=axes.transAxes)
+        missing = fill(drawable(panel.missing), MISSING_LETTERS)
+        text = axes.text(
+            0.5, 0.5, missing, ha="center", va="center", fontsize=7, clip_on=True, transform=axes.transAxes
+        )
         text.set_in_layout(False)  # or a long one would leave no room for the panels
