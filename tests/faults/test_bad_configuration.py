@@ -25,7 +25,7 @@ from nst_lab.images import command as images
 from nst_lab.network import measure
 from nst_lab.search import command as searches
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 
 LONG = {"max_examples": 100, "derandomize": True, "deadline": None, "database": None}
 
