@@ -33,8 +33,9 @@ def batch_sizes(configs: Sequence[Config]) -> list[int]:
     """For each cell how many are at work at once, itself among them."""
     sizes = [1] * len(configs)
     for group in alike(configs):
+        size = at_once([configs[index] for index in group])
         for index in group:
-            sizes[index] = at_once([configs[other] for other in group])
+            sizes[index] = size
     return sizes
 
 
