@@ -11,7 +11,8 @@ from torch import Tensor
 
 from nst_lab import compose
 from nst_lab.losses.objective import Losses
-from nst_lab.optimisation.lbfgs import LBFGS
+from nst_lab.optimisation.bounds import BoundedLBFGS, Box
+from nst_lab.optimisation.lbfgs import LBFGS, step_as_batch
 from nst_lab.optimisation.optimize import Optimisation
 from nst_lab.optimisation.pairs import Pairs
 
@@ -139,6 +140,60 @@ def test_every_picture_of_a_batch_goes_its_own_way():
         for one, many in zip(alone[:30], together[:30], strict=True):
             torch.testing.assert_close(many[index : index + 1], one, rtol=1e-7, atol=1e-9)
         assert rosenbrock(alone[-1]) < 0.5 * rosenbrock(alone[0])
+
+
+def in_a_box(start: Tensor, high: float) -> LBFGS:
+    box = Box.unit(start).map(lambda end: end * high)
+    return BoundedLBFGS(
+        box.project(start).requires_grad_(), learning_rate=3.0, history=5, pixel_range=1.0, box=box, leap=start * 0.7
+    )
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_optimisers_that_step_as_a_batch_go_as_they_do_alone_whoever_comes_and_leaves(bounded):
+    starts = torch.rand(4, 1, 3, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+
+    def made() -> list[LBFGS]:
+        if bounded:
+            return [in_a_box(start, 0.6 + 0.1 * index) for index, start in enumerate(starts)]
+        return [optimizer(start, learning_rate=3.0) for start in starts]
+
+    def evaluated(each: LBFGS) -> Tensor:
+        each.variable.grad = None
+        loss = rosenbrock(each.variable)[0]
+        loss.backward()
+        return loss
+
+    together, alone, steps, wholes = made(), made(), [0] * 4, []
+    for group in [[0, 1, 2]] * 5 + [[2, 0]] * 5 + [[0], [2]] + [[3]] * 8 + [[0, 2, 3], [3, 0, 2]] + [[0, 2, 3]] * 4:
+        several = [together[index] for index in group]
+        assert len({each.kind for each in several}) == 1
+        step_as_batch(several, [evaluated(each) for each in several])
+        wholes.append(several[0].whole)
+        assert wholes[-1].whole is None  # no earlier batch is held on to
+        for index in group:
+            alone[index].step(lambda index=index: evaluated(alone[index]))
+            steps[index] += 1
+            torch.testing.assert_close(together[index].variable, alone[index].variable, rtol=1e-7, atol=1e-9)
+            assert torch.equal(together[index].rejected, alone[index].rejected)
+        for each in several:
+            held = [value for value in each.state_dict().values() if isinstance(value, Tensor)]
+            assert all(value.untyped_storage().nbytes() == value.nbytes for value in held)  # not the others' too
+    assert steps == [17, 5, 17, 14]
+    assert len(set(map(id, wholes[:5]))) == len(set(map(id, wholes[5:10]))) == 1  # joined once
+
+
+def test_what_steps_together_is_of_one_kind():
+    start = torch.rand(1, 3, 2, 4, dtype=torch.float64)
+    begun = optimizer(start)
+    trajectory(begun, rosenbrock, 1)
+    different = [
+        optimizer(start), optimizer(start, history=6), optimizer(start, learning_rate=0.5), optimizer(start.float()),
+        optimizer(start, pixel_range=255.0), optimizer(start, leap=start), optimizer(start[..., :2]),
+        in_a_box(start, 1), begun,
+    ]  # fmt: skip
+    assert len({each.kind for each in different}) == len(different)
+    assert optimizer(start).kind == optimizer(start + 1).kind
 
 
 @pytest.mark.parametrize("better", [True, False])

@@ -22,7 +22,7 @@ def gram_matrix(features: Tensor, divisor: str = "positions") -> Tensor:
     _, channels, height, width = features.shape
     scale = {"positions": height * width, "channels_positions": channels * height * width, "none": 1}[divisor]
     product: Tensor = _OuterProduct.apply(features.flatten(2))
-    return product / scale
+    return product.div_(scale)
 
 
 class _OuterProduct(torch.autograd.Function):
@@ -38,7 +38,20 @@ class _OuterProduct(torch.autograd.Function):
         features: Tensor
         (features,) = context.saved_tensors
         # Transposed, for the result to be laid out as the features are: channels last.
-        return (features.transpose(1, 2) @ (gradient + gradient.transpose(1, 2))).transpose(1, 2)
+        return _products(features.transpose(1, 2), gradient + gradient.transpose(1, 2)).transpose(1, 2)
+
+
+def _products(left: Tensor, right: Tensor) -> Tensor:
+    """(B, M, N) and (B, N, N) -> (B, M, N), the same for a picture alone and in a batch.
+
+    CPUs would add up a batch of matrices of few rows in another order than one of them.
+    """
+    if not left.is_cpu or len(left) == 1:
+        return left @ right
+    products = right.new_empty(left.shape)
+    for one, other, product in zip(left, right, products, strict=True):
+        torch.mm(one, other, out=product)
+    return products
 
 
 def squared_error(value: Tensor, target: Tensor, reduction: str) -> Tensor:

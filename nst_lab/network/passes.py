@@ -76,16 +76,25 @@ class Block(torch.autograd.Function):
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: str) -> Tensor:
     if padding == "zeros":
-        return F.conv2d(x, weight, bias, padding=1)
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias)
+        return _convolution(x, weight, bias, margin=1)
+    return _convolution(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias, margin=0)
 
 
 def _convolve_back(gradient: Tensor, turned: Tensor, padding: str) -> Tensor:
     if padding == "zeros":
-        return F.conv2d(gradient, turned, padding=1)
-    padded = F.conv2d(gradient, turned, padding=2)
+        return _convolution(gradient, turned, None, margin=1)
+    padded = _convolution(gradient, turned, None, margin=2)
     unpadded: Tensor = UNPAD[padding](padded, padded[..., 1:-1, 1:-1], (1, 1, 1, 1))
     return unpadded
+
+
+def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, margin: int) -> Tensor:
+    """On CPUs always by oneDNN: PyTorch takes it for large inputs only, and a batch would differ from its pictures."""
+    if x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        once = (1, 1)
+        convolved: Tensor = aten.mkldnn_convolution(x, weight, bias, (margin, margin), once, once, 1)
+        return convolved
+    return F.conv2d(x, weight, bias, padding=margin)
 
 
 def _pool(x: Tensor, pooling: str) -> tuple[Tensor, Tensor | None]:

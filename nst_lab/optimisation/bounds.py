@@ -1,8 +1,8 @@
 """Bounds on the pixels, and L-BFGS that keeps them at every evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -71,6 +71,12 @@ class BoundedLBFGS(LBFGS):
     def __init__(self, variable: Tensor, *, box: Box, **others: Any):
         super().__init__(variable, **others)
         self.box = box
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        whole = super().joined(parts)
+        whole.box = Box(torch.cat([each.box.low for each in parts]), torch.cat([each.box.high for each in parts]))
+        return whole
 
     def _decreased(self, loss: Tensor) -> Tensor:
         self.slope = self._promised() / self.fraction

@@ -6,8 +6,9 @@ next ones explode. Here the first step is a stated change per pixel, steps are c
 the loss is taken back and shortened.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -63,14 +64,22 @@ class LBFGS:
         self.leap, self.leaping = leap, flags  # and whether that move is the leap
         self.held: Tensor | None = None  # values of the accepted pictures that must not move
         self.rejected = flags  # which of the pictures evaluated last were
+        self.whole: Self | None = None  # the batch that its last step was one of, and which
+        self.row = 0
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:
         """Evaluate the closure, one loss for each picture, at the current pictures, and move to the next ones."""
         with torch.enable_grad():
             losses = closure().detach()
-        assert self.variable.grad is not None  # the closure's
-        loss, gradient = losses.reshape(-1), self.variable.grad.flatten(1)
+        self.whole = None
+        self._advance(losses.reshape(-1))
+        return losses
+
+    def _advance(self, loss: Tensor) -> None:
+        """To the next pictures, by the losses (B,) of the present ones and their gradient."""
+        assert self.variable.grad is not None  # of those losses
+        gradient = self.variable.grad.flatten(1)
         if self.started:
             self.rejected = ~self._decreased(loss)
             self.fraction = torch.where(self.rejected & ~self.leaping, self._shortened(loss), 1.0)
@@ -85,22 +94,55 @@ class LBFGS:
             self._leap(self.leap)
         self.started = True
         self._place()
-        return losses
 
     def begin_anew(self) -> None:
         """From the next evaluation on the closure means another loss, not to be compared with the ones so far."""
         self.started = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The pairs and the step in progress."""
-        return {name: getattr(self, name) for name in self.STATE} | {"pairs": self.pairs.state_dict()}
+        """The pairs and the step in progress, in memory of their own."""
+        own = {name: getattr(self, name) for name in self.STATE}
+        own = {name: value.clone() if isinstance(value, Tensor) else value for name, value in own.items()}
+        return own | {"pairs": self.pairs.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
+        self.whole = None
         for name in self.STATE:
             value = state[name]
             setattr(self, name, value.to(self.variable.device) if isinstance(value, Tensor) else value)
         self.pairs.load_state_dict(state["pairs"])
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What those have in common that can step as one batch."""
+        shape, device, leaps = self.variable.shape[1:], self.variable.device, self.leap is not None
+        settings = self.learning_rate, self.pixel_range, self.pairs.history
+        return type(self), shape, self.variable.dtype, device, settings, self.started, leaps
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """One for the pictures of all, which are of one kind."""
+        whole = copy(parts[0])
+        whole.whole = None  # of an earlier batch, which ends here
+        whole.variable = torch.cat([each.variable.detach() for each in parts]).requires_grad_()
+        for name in cls.STATE:
+            values = [getattr(each, name) for each in parts]
+            setattr(whole, name, torch.cat(values) if isinstance(values[0], Tensor) else values[0])
+        leaps = [each.leap for each in parts if each.leap is not None]
+        whole.leap = torch.cat(leaps) if leaps else None
+        whole.pairs = Pairs.joined([each.pairs for each in parts])
+        return whole
+
+    def _follow(self, whole: Self, row: int) -> None:
+        """Be as that picture of a batch is, without a copy of its pairs."""
+        own = slice(row, row + 1)
+        self.whole, self.row, self.leap = whole, row, None
+        for name in self.STATE:
+            value = getattr(whole, name)
+            setattr(self, name, value[own] if isinstance(value, Tensor) else value)
+        self.pairs.follow(whole.pairs, own)
+        self.variable.copy_(whole.variable[own])
 
     def _decreased(self, loss: Tensor) -> Tensor:
         return loss <= self.loss + SUFFICIENT_DECREASE * self.fraction * self.slope
@@ -161,3 +203,22 @@ class LBFGS:
     def _place(self) -> None:
         position = self.position + self.fraction[:, None] * self.move
         self.variable.copy_(position.view_as(self.variable))
+
+
+@torch.no_grad()
+def step_as_batch(several: Sequence[LBFGS], losses: Sequence[Tensor]) -> None:
+    """One step of each of several of one kind, by its loss and the gradient of its variable.
+
+    They step as one optimiser of all their pictures, which launches as much as one of them alone. It is kept for as
+    long as the same ones step together.
+    """
+    whole = several[0].whole
+    rows = [each.row for each in several if each.whole is whole]
+    if whole is None or rows != list(range(len(whole.variable))) or len(rows) != len(several):
+        whole = type(several[0]).joined(several)
+    whole.started = several[0].started
+    whole.variable.grad = torch.cat([each.variable.grad for each in several if each.variable.grad is not None])
+    whole._advance(torch.stack([loss.detach() for loss in losses]))
+    whole.variable.grad = None
+    for row, each in enumerate(several):
+        each._follow(whole, row)

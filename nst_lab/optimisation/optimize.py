@@ -1,6 +1,7 @@
 """One loop for every optimiser. Its unit is the closure evaluation: one forward and backward pass of the objective."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -15,8 +16,8 @@ from nst_lab.losses.objective import Losses, Objective, Seen, see_together
 from nst_lab.optimisation.averaging import Average
 from nst_lab.optimisation.bounds import BoundedLBFGS, Box, StraightThrough
 from nst_lab.optimisation.device_memory import with_less_memory
-from nst_lab.optimisation.lbfgs import LBFGS
-from nst_lab.optimisation.parametrisation import Parametrisation, Pixels
+from nst_lab.optimisation.lbfgs import LBFGS, step_as_batch
+from nst_lab.optimisation.parametrisation import PIXELS, Parametrisation
 from nst_lab.optimisation.stopping import Progress, Stop, not_finite
 
 
@@ -144,7 +145,7 @@ class Optimisation:
         if revive and leap is not None:
             revive = max(revive, 2)  # start and leap are compared by one loss
         self.evaluation, self.revived, self.final = used, used + revive, used + evaluations
-        self.parametrisation = parametrisation or Pixels()
+        self.parametrisation = parametrisation or PIXELS
         self.box = box or Box.unit(start)
         self.projected = options.bounds == "project"
         if self.projected:
@@ -185,6 +186,7 @@ class Optimisation:
         if self.evaluation == self.revived and isinstance(self.optimizer, LBFGS):
             self.optimizer.begin_anew()
         self.variable.grad = None
+        self.before = self.variable.detach().clone()
         self.evaluated = self._seen(self.variable)
         return self.evaluated
 
@@ -198,15 +200,16 @@ class Optimisation:
             self.followed = self.losses.total
         return self.followed
 
-    def move(self) -> Tensor:
-        """Move to the next picture, by the gradient that is there now; all that `tell` needs, on the device."""
-        before, followed = self.variable.detach().clone(), self.followed.detach()
-        self.optimizer.step(lambda: followed)  # type: ignore[arg-type, return-value]  # to torch a loss is a float
-        self.followed = followed  # without the graph behind it
+    def move(self) -> None:
+        """Move to the next picture, by the gradient that is there now."""
+        self.optimizer.step(lambda: self.followed)  # type: ignore[arg-type, return-value]  # to torch a loss is a float
         if self.limits is not None and not self.options.name.startswith("lbfgs"):
             self.variable.data.copy_(self.limits.project(self.variable.data))
-        norm = torch.linalg.vector_norm(self._free_gradient(before)) * self.options.pixel_scale
-        moved = (before != self.variable.detach()).any()
+
+    def measured(self) -> Tensor:
+        """All that `tell` needs of that move, on the device."""
+        norm = torch.linalg.vector_norm(self._free_gradient(self.before)) * self.options.pixel_scale
+        moved = (self.before != self.variable.detach()).any()
         rejected = self.optimizer.rejected if isinstance(self.optimizer, LBFGS) else torch.zeros_like(moved)
         scalars = (*self.losses.values(), norm, rejected, moved)
         return torch.stack([value.detach().to(norm).reshape(()) for value in scalars])
@@ -306,9 +309,25 @@ def step_together(optimisations: Sequence[Optimisation]) -> list[Step]:
             _evaluate([each])
 
     with_less_memory(lambda: _evaluate(optimisations), one_by_one)
-    moved = [each.move() for each in optimisations]
-    read = iter(torch.cat(moved).tolist())
-    return [each.tell(list(islice(read, len(values)))) for each, values in zip(optimisations, moved, strict=True)]
+    _move(optimisations)
+    measured = [each.measured() for each in optimisations]
+    read = iter(torch.cat(measured).tolist())
+    return [each.tell(list(islice(read, len(values)))) for each, values in zip(optimisations, measured, strict=True)]
+
+
+def _move(optimisations: Sequence[Optimisation]) -> None:
+    """Move each to its next picture; our L-BFGS of one kind as one."""
+    kinds: dict[Hashable, list[tuple[LBFGS, Optimisation]]] = defaultdict(list)
+    for each in optimisations:
+        if isinstance(each.optimizer, LBFGS):
+            kinds[each.optimizer.kind, each.parametrisation].append((each.optimizer, each))
+        else:
+            each.move()
+    for alike in kinds.values():
+        if len(alike) > 1:
+            step_as_batch([optimizer for optimizer, _ in alike], [each.followed for _, each in alike])
+        else:
+            alike[0][1].move()
 
 
 def _evaluate(optimisations: Sequence[Optimisation]) -> None:
@@ -320,3 +339,5 @@ def _evaluate(optimisations: Sequence[Optimisation]) -> None:
         seen = see_together([each.objective for each in optimisations], torch.cat(pictures))
         losses = [each.loss(own) for each, own in zip(optimisations, seen, strict=True)]
     torch.autograd.backward(losses)
+    for each in optimisations:
+        each.followed = each.followed.detach()  # from the graph behind it

@@ -1,5 +1,8 @@
 """The memory of L-BFGS: what the last steps taught about the curvature, and the quasi-Newton direction from it."""
 
+from collections.abc import Sequence
+from copy import copy
+
 import torch
 from torch import Tensor
 
@@ -18,6 +21,7 @@ class Pairs:
         history: m.
     """
 
+    VECTORS = ("moves", "changes")
     STATE = ("count", "newest", "products", "squares")
 
     def __init__(self, variable: Tensor, history: int):
@@ -78,17 +82,31 @@ class Pairs:
         return direction, valid.any(dim=1)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What there is, without the slots that were never filled."""
+        """What there is, without the slots that were never filled, in memory of its own."""
         used = int((self.squares.diagonal(dim1=1, dim2=2) > 0).any(dim=0).sum())
-        vectors = {"moves": self.moves[:, :used], "changes": self.changes[:, :used]}
-        return vectors | {name: getattr(self, name) for name in self.STATE}
+        vectors = {name: getattr(self, name)[:, :used].clone() for name in self.VECTORS}
+        return vectors | {name: getattr(self, name).clone() for name in self.STATE}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue where `state_dict` was taken."""
-        for name in ("moves", "changes"):
+        for name in self.VECTORS:
             getattr(self, name)[:, : state[name].shape[1]].copy_(state[name])
         for name in self.STATE:
             getattr(self, name).copy_(state[name])
+
+    @classmethod
+    def joined(cls, parts: Sequence["Pairs"]) -> "Pairs":
+        """Those of the pictures of all."""
+        whole = copy(parts[0])
+        for name in (*cls.VECTORS, *cls.STATE):
+            setattr(whole, name, torch.cat([getattr(each, name) for each in parts]))
+        whole.batch = torch.arange(len(whole.count), device=whole.count.device)
+        return whole
+
+    def follow(self, whole: "Pairs", rows: slice) -> None:
+        """Be those pictures' of a larger batch, in its memory."""
+        for name in (*self.VECTORS, *self.STATE):
+            setattr(self, name, getattr(whole, name)[rows])
 
 
 def _weights(
@@ -131,10 +149,13 @@ def _curved(curvature: Tensor, move: Tensor, change: Tensor) -> Tensor:
 
 
 def _dots(vectors: Tensor, vector: Tensor) -> Tensor:
-    """(B, m, N) and (B, N) -> (B, m)."""
-    return (vectors @ vector[:, :, None])[:, :, 0]
+    """(B, m, N) and (B, N) -> (B, m).
+
+    As a product of rows, for which CPUs sum in an order that does not depend on the batch, and several times faster.
+    """
+    return (vector[:, None] @ vectors.mT)[:, 0]
 
 
 def dot(one: Tensor, other: Tensor) -> Tensor:
     """(B, N) and (B, N) -> (B,)."""
-    return (one[:, None] @ other[:, :, None])[:, 0, 0]
+    return _dots(one[:, None], other)[:, 0]

@@ -4,6 +4,7 @@ A parametrisation is linear and invertible: `picture(variable(x))` is x for ever
 given and every scale can go on from the one before.
 """
 
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -93,7 +94,14 @@ def hartley(values: Tensor) -> Tensor:
     return spectrum.real - spectrum.imag
 
 
+PIXELS = Pixels()
+
+
+@lru_cache(maxsize=8)
 def parametrisation(name: str, grey: bool, height: int, width: int, device: torch.device) -> Parametrisation:
-    """The parametrisation of a filled configuration at one size; `grey` where colour control leaves one channel."""
-    space = Pixels() if name == "pixel" else Fourier(height, width, 1 if grey else 3, device)
+    """The parametrisation of a filled configuration at one size; `grey` where colour control leaves one channel.
+
+    Runs share it.
+    """
+    space = PIXELS if name == "pixel" else Fourier(height, width, 1 if grey else 3, device)
     return Grey(space) if grey else space

@@ -7,7 +7,7 @@ from measures.evaluation import take_turns
 from nst_lab.optimisation.synthesis import Synthesis, own_network, step_syntheses
 from nst_lab.running.runner import load_inputs
 
-BATCHES = (1, 2, 4, 8)
+BATCHES = (1, 2, 4, 8, 16)
 
 
 def measure_batches(size: int, device_name: str, device: torch.device, rounds: int) -> list[dict]:

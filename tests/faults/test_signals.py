@@ -55,11 +55,8 @@ def test_a_sweep_signalled_at_random_moments_ends_as_one_left_alone(untouched, t
     complete(tmp_path, *cells)
     assert len(results(tmp_path)) == 8
     check_curves(tmp_path)
-    if batch == 1:
-        assert results(tmp_path) == results(untouched)
-    for line, same in zip(losses(tmp_path), losses(untouched), strict=True):
-        assert line[:5] == pytest.approx(same[:5], rel=1e-3)  # which cells share a batch depends on the signals
-        assert line[-1] == pytest.approx(same[-1], rel=0.1)
+    assert results(tmp_path) == results(untouched)
+    assert losses(tmp_path) == losses(untouched)  # although which cells share a batch depends on the signals
     assert not [path for run in run_folders(tmp_path) for path in (*run.glob(".*"), *run.glob("*.pt"))]
     assert max(len(manifest["attempts"]) for manifest in made(tmp_path)) > 1
 
