@@ -127,6 +127,27 @@ def test_the_same_settings_give_the_same_bytes_whatever_is_logged(here):
     assert first.manifest["fingerprint"] == second.manifest["fingerprint"] == third.manifest["fingerprint"]
 
 
+@pytest.mark.parametrize(
+    ("where", "status"), [("runner.load_inputs", "completed"), ("together.step_syntheses", "interrupted")]
+)
+def test_a_completed_picture_stays_until_there_is_another(here, monkeypatch, where, status):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    first = run()
+    picture = (first.folder / "result.png").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(f"nst_lab.running.{where}", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run("force=true")
+    assert (first.folder / "result.png").read_bytes() == picture
+    assert runs.read_manifest(first.folder)["status"] == status
+    if status == "completed":
+        assert runs.read_manifest(first.folder) == first.manifest
+    assert run().manifest["status"] == "completed"
+    assert (first.folder / "result.png").read_bytes() == picture
+
+
 def test_log_every_keeps_first_and_last(here):
     done = run("log.every=3", "optimizer.evaluations=5")
     assert [line["evaluation"] for line in lines(done.folder)] == [1, 3, 5]

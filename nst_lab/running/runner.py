@@ -27,6 +27,7 @@ from nst_lab.errors import ConfigError, UserError
 from nst_lab.images import catalog
 from nst_lab.images.pictures import load_image, save_image
 from nst_lab.metrics import METRICS_VERSION, distances_of_run
+from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.stopping import Stop
 from nst_lab.optimisation.synthesis import Synthesis, resolve_device
@@ -133,12 +134,16 @@ def _claimed(config: Config, folder: Path, launch: str, wait: bool) -> Claim:
 
 
 class _Attempt:
-    """One attempt at a run in its claimed folder; the manifest tells of it from beginning to end."""
+    """One attempt at a run in its claimed folder; the manifest tells of it from beginning to end.
+
+    A completed run that it replaces (`force`) stays until inputs and network are there, its picture until the new one.
+    """
 
     def __init__(self, config: Config, identity: runs.Identity, claim: Claim, source: dict[str, Any]):
         self.config, self.identity, self.claim, self.folder = config, identity, claim, claim.folder
         self.resumed = None if config.force else checkpoint.read(self.folder, identity.fingerprint)
         earlier = runs.read_manifest(self.folder) or {}
+        self.replaced = earlier if runs.is_completed(self.folder, identity) else None
         attempt = {
             "launch": claim.owner.launch,
             "host": claim.owner.process.host,
@@ -159,9 +164,11 @@ class _Attempt:
     def make(self, label: str) -> Coroutine[None]:
         """The run, and its manifest whatever happens."""
         try:
-            self._clear()
+            self._remove_partial()
             self._tell("running")
-            yield from self._execute(label)
+            inputs, synthesis = self._prepare()
+            self._clear()
+            yield from self._execute(inputs, synthesis, label)
         except ClaimLostError:
             raise  # the folder is no longer this process's to write into
         except OSError as error:  # whatever is read has errors of its own
@@ -176,11 +183,10 @@ class _Attempt:
 
     def _clear(self) -> None:
         """Remove what an earlier attempt left and this one does not go on with."""
-        self._remove_partial()
+        self.replaced = None
         rewind(self.claim, self.resumed["streams"] if self.resumed else {})
         if not self.resumed:
-            for name in (runs.RESULT, checkpoint.NAME):
-                (self.folder / name).unlink(missing_ok=True)
+            (self.folder / checkpoint.NAME).unlink(missing_ok=True)
 
     def _remove_partial(self) -> None:
         """Remove what was not written to its end: by a process that was killed, or for want of room."""
@@ -195,6 +201,10 @@ class _Attempt:
         if self.manifest["status"] == "completed":
             return
         self.claim.check()  # of a folder that was removed or taken over, that is the error
+        if self.replaced:
+            with suppress(OSError):
+                runs.write_manifest(self.claim, self.replaced)
+            return
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
         message = "interrupted" if interrupted else str(error) or type(error).__name__
         more = {"error": message, "end": _now()}
@@ -204,14 +214,18 @@ class _Attempt:
             self._remove_partial()
             self._tell("interrupted" if interrupted else "failed", **more)
 
-    def _execute(self, label: str) -> Coroutine[None]:
-        config = self.config
-        inputs = load_inputs(config)
-        network, memory, unscaled_filters = shared_network(config, self.identity.hashes)
+    def _prepare(self) -> tuple[Inputs, Synthesis]:
+        """Everything that can be missing or not fit, before anything of an earlier attempt is given up."""
+        inputs = load_inputs(self.config)
+        network, memory, unscaled_filters = shared_network(self.config, self.identity.hashes)
         self.manifest["unscaled_filters"] = unscaled_filters
-        synthesis = Synthesis(inputs, config, network, memory=memory)
+        synthesis = Synthesis(inputs, self.config, network, memory=memory)
         if self.resumed:
             synthesis.load_state_dict(self.resumed["synthesis"])
+        return inputs, synthesis
+
+    def _execute(self, inputs: Inputs, synthesis: Synthesis, label: str) -> Coroutine[None]:
+        config = self.config
         seconds = self.resumed["seconds"] if self.resumed else 0.0
         with (
             Recorder(self.folder, config, synthesis.inputs, seconds) as recorder,
