@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
 from math import isfinite
 from os.path import isfile  # unlike Path.is_file, false for what cannot be a name
@@ -96,35 +96,35 @@ def check_shapes(settings: dict[str, Any]) -> None:
     """Raise at the first value that is not nested as its key's type is; what lies in it is for OmegaConf to type."""
     for key, field in schema_keys().items():
         value = value_at(settings, key)
-        if value is not None and not _fits(value, field.type, _is_nested_as):
+        if not _is_shaped_as(value, field.type):
             raise ConfigError(f"{key}={show(value)}: expected {expected_type(field)}")
 
 
-def _check_type(key: str, value: Any, field: Field[Any]) -> None:
-    """Raise unless a value has the type of its key: one that was composed has, one that a caller set may not."""
-    if not _fits(value, field.type, _is_a):
-        raise ConfigError(f"{key}={value!r}: expected {expected_type(field)}")
-
-
-def _fits(value: Any, kind: Any, is_leaf: Callable[[Any, Any], bool]) -> bool:
-    """Whether a value is nested as its type, lists and nulls, and `is_leaf` accepts each value in it for its type."""
+def _is_shaped_as(value: Any, kind: Any) -> bool:
     options = typing.get_args(kind)
+    if value is None:
+        return True
     if types.NoneType in options:
-        return value is None or _fits(value, options[0], is_leaf)
+        return _is_shaped_as(value, options[0])
     if typing.get_origin(kind) is list:
-        return isinstance(value, list) and all(_fits(item, options[0], is_leaf) for item in value)
-    return is_leaf(value, kind)
-
-
-def _is_nested_as(value: Any, kind: Any) -> bool:
-    """Of a value in a file: a section with all its keys, or a plain value, which is small enough to compute with."""
+        return isinstance(value, list) and all(_is_shaped_as(item, options[0]) for item in value)
     if is_dataclass(kind):
         return isinstance(value, dict) and set(value) == {field.name for field in fields(kind)}
     return not isinstance(value, (list, dict)) and not (type(value) is int and abs(value) > LARGEST)
 
 
-def _is_a(value: Any, kind: Any) -> bool:
-    """Of a value in a configuration: a whole number is a number too, true and false are not."""
+def _check_type(key: str, value: Any, field: Field[Any]) -> None:
+    """Raise unless a value has the type of its key: one that was composed has, one that a caller set may not."""
+    if not _is_typed(value, field.type):
+        raise ConfigError(f"{key}={value!r}: expected {expected_type(field)}")
+
+
+def _is_typed(value: Any, kind: Any) -> bool:
+    options = typing.get_args(kind)
+    if types.NoneType in options:
+        return value is None or _is_typed(value, options[0])
+    if typing.get_origin(kind) is list:
+        return isinstance(value, list) and all(_is_typed(item, options[0]) for item in value)
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
