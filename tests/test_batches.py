@@ -189,6 +189,20 @@ def test_where_the_device_runs_out_of_memory_it_goes_one_by_one_and_strip_by_str
     assert tried == [(2, False), (1, True), (1, True), (1, True), (1, True)]
 
 
+def test_optimisers_that_the_device_cannot_join_step_one_by_one(here, monkeypatch):
+    cells = ["-m", *TINY, "init=noise", "seed=1,2", "runner.batch=2", "optimizer.evaluations=4"]
+    assert command([*cells, "out_dir=joined"]) == 0
+
+    def too_much(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has less.")
+
+    monkeypatch.setattr(optimize, "step_as_batch", too_much)
+    assert command([*cells, "out_dir=apart"]) == 0
+    joined, apart = by_settings("joined"), by_settings("apart")
+    for key, (_, lines) in joined.items():
+        assert [line["total"] for line in apart[key][1]] == [line["total"] for line in lines]
+
+
 def test_where_even_that_is_too_much_one_line_says_what_to_change(here, monkeypatch, capsys):
     def needs_too_much(group):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has less.")

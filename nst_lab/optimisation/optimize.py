@@ -200,6 +200,11 @@ class Optimisation:
             self.followed = self.losses.total
         return self.followed
 
+    @property
+    def kind(self) -> Hashable:
+        """What those have in common whose optimisers can step as one; itself where none can."""
+        return (self.optimizer.kind, self.parametrisation) if isinstance(self.optimizer, LBFGS) else self
+
     def move(self) -> None:
         """Move to the next picture, by the gradient that is there now."""
         self.optimizer.step(lambda: self.followed)  # type: ignore[arg-type, return-value]  # to torch a loss is a float
@@ -316,18 +321,26 @@ def step_together(optimisations: Sequence[Optimisation]) -> list[Step]:
 
 
 def _move(optimisations: Sequence[Optimisation]) -> None:
-    """Move each to its next picture; our L-BFGS of one kind as one."""
-    kinds: dict[Hashable, list[tuple[LBFGS, Optimisation]]] = defaultdict(list)
+    """Move each to its next picture; our L-BFGS of one kind as one, where the device has the memory to join them."""
+    kinds: dict[Hashable, list[Optimisation]] = defaultdict(list)
     for each in optimisations:
-        if isinstance(each.optimizer, LBFGS):
-            kinds[each.optimizer.kind, each.parametrisation].append((each.optimizer, each))
-        else:
-            each.move()
+        kinds[each.kind].append(each)
     for alike in kinds.values():
-        if len(alike) > 1:
-            step_as_batch([optimizer for optimizer, _ in alike], [each.followed for _, each in alike])
-        else:
-            alike[0][1].move()
+        _move_alike(alike)
+
+
+def _move_alike(alike: Sequence[Optimisation]) -> None:
+    optimizers = [each.optimizer for each in alike if isinstance(each.optimizer, LBFGS)]
+    losses = [each.followed for each in alike]
+
+    def one_by_one() -> None:
+        for each in alike:
+            each.move()
+
+    if len(optimizers) > 1:
+        with_less_memory(lambda: step_as_batch(optimizers, losses), one_by_one)
+    else:
+        one_by_one()
 
 
 def _evaluate(optimisations: Sequence[Optimisation]) -> None:

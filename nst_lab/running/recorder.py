@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+import yaml
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from torch import Tensor
@@ -70,7 +70,7 @@ class Recorder:
 
     def _describe(self, config: Config, inputs: Inputs) -> None:
         credits = "\n".join(f"- {catalog.credit(image)}" for image in named_pictures(config))
-        settings = OmegaConf.to_yaml(OmegaConf.create(to_settings(config)))
+        settings = yaml.safe_dump(to_settings(config), sort_keys=False, allow_unicode=True)
         content, styles, size = at_scale(inputs, config, 1.0)
         sources = {f"source/style/{name}": style for name, style in styles.items()}
         masks = inputs.masks.resized(size, {name: size_of(style) for name, style in styles.items()})

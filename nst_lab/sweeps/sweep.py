@@ -23,6 +23,7 @@ from nst_lab.config.grammar import shortest
 from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import Watch
+from nst_lab.running.interruption import Deferral
 
 MANY_CELLS = 200  # take some ten seconds to compose, which is told
 # A picture of one's own takes the place of the declared sets that would only be overridden by it.
@@ -73,7 +74,8 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
         silent = count < MANY_CELLS or not console.is_terminal
         every = track(product(*values), "composing", count, console=console, transient=True, disable=silent)
         for lines in map(seed_runs.expand, every):
-            cells.append(Cell(tuple(lines), composer.cell([*hydra_own, *lines])))
+            with Deferral():  # OmegaConf may swallow an interruption, and be wrong afterwards
+                cells.append(Cell(tuple(lines), composer.cell([*hydra_own, *lines])))
     if not cells:
         raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
     return cells
