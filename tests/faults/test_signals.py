@@ -10,9 +10,9 @@ import pytest
 from conftest import UNBOUNDED
 from launched import check_curves, check_that_nothing_is_broken, complaints, complete, made, results, run_folders, start
 
-# Cells of about two seconds, one thread each.
+# Cells of some seconds, one thread each: all signals come before the end of the sweep.
 CELLS = (
-    "-m", *UNBOUNDED, "optimizer.evaluations=120", "optimizer.tolerance=0", "init=noise", "seed=range(8)", "threads=1",
+    "-m", *UNBOUNDED, "optimizer.evaluations=400", "optimizer.tolerance=0", "init=noise", "seed=range(8)", "threads=1",
     "log.checkpoint_seconds=0.05",
 )  # fmt: skip
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -43,22 +43,19 @@ def test_a_sweep_signalled_at_random_moments_ends_as_one_left_alone(untouched, t
     numbers = SIGNALS * 2
     chance.shuffle(numbers)
     cells = (*CELLS, f"runner.batch={batch}")
-    effective = 0
     for number in numbers:
         process = start(tmp_path, *cells)
         earlier = claims(tmp_path)  # of what was killed
         while process.poll() is None and claims(tmp_path) <= earlier:
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.6))
+        assert process.poll() is None
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
-        if process.returncode == 0:  # all cells were made before it
-            break
         assert process.returncode == ENDS[number], error
         assert complaints(error) == (["nst-lab: interrupted"] if ENDS[number] == 130 else [])
         check_that_nothing_is_broken(tmp_path)
-        effective += 1
-    assert effective > 3
+    assert len(run_folders(tmp_path)) > 0
     complete(tmp_path, *cells)
     assert len(results(tmp_path)) == 8
     check_curves(tmp_path)
