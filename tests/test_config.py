@@ -109,7 +109,10 @@ def test_nothing_to_optimise_is_refused():
 
 
 def test_every_group_choice_composes_alone():
-    needs = {"init": {"file": ["init.image=chelsea"]}, "style": {"none": ["loss.style_weight=0"]}}
+    needs = {
+        "init": {"file": ["init.image=chelsea"], "run": ["init.run=a-0123456789ab"]},
+        "style": {"none": ["loss.style_weight=0"]},
+    }
     needs["content"] = {"none": ["loss.content_weight=0", "init=noise"]}
     found = 0
     for group in GROUPS - {"experiment", "search"}:
@@ -202,7 +205,17 @@ def test_a_filled_configuration_has_no_null_but_the_meaningful_ones():
     check_config(config)
     nulls = {key for key in schema_keys() if OmegaConf.select(OmegaConf.structured(config), key) is None}
     of_each_style = {f"style.{key}" for key in ("layers", "layer_weights", "sizes", "masks", "guides", "fine")}
-    others = {"style.size", "init.image", "threads", "scales", "model.means", "content.mask", "runner.strips"}
+    others = {
+        "style.size",
+        "init.image",
+        "threads",
+        "scales",
+        "model.means",
+        "content.mask",
+        "runner.strips",
+        "init.run",
+        "runner.continuation",
+    }
     assert nulls == others | of_each_style
 
 

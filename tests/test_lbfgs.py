@@ -109,6 +109,32 @@ def test_the_direction_is_that_of_the_two_loop_recursion(seed: int, history: int
     torch.testing.assert_close(found[0], direction, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("room", [3, 6, 9])
+def test_what_is_known_is_recalled_with_the_same_direction(room):
+    random = torch.Generator().manual_seed(1)
+    pairs, gradient = Pairs(torch.zeros(1, N, dtype=torch.float64), 6), torch.randn(1, N, generator=random).double()
+    moves = torch.randn(8, 1, N, generator=random).double()
+    for move in moves:
+        pairs.add(move, move * CURVATURES.flatten(), torch.tensor([True]))
+    known = pairs.known()
+    torch.testing.assert_close(known[0], moves[-6:, 0], rtol=0, atol=0)  # the ring was filled more than once
+    other = Pairs(torch.zeros(1, N, dtype=torch.float64), room)
+    flat = torch.zeros(1, N, dtype=torch.float64)
+    other.recall(*(torch.cat([flat, each, flat]) for each in known))  # what says nothing of the curvature is left out
+    assert other.count.item() == min(room, 6)
+    last = Pairs(torch.zeros(1, N, dtype=torch.float64), min(room, 6))
+    for move in (*moves, moves[0]):
+        last.add(move, move * CURVATURES.flatten(), torch.tensor([True]))
+    other.add(moves[0], moves[0] * CURVATURES.flatten(), torch.tensor([True]))
+    if room <= 6:
+        torch.testing.assert_close(other.direction(gradient), last.direction(gradient))
+    else:
+        assert other.count.item() == 7
+    empty = Pairs(torch.zeros(1, N, dtype=torch.float64), room)
+    empty.recall(*Pairs(torch.zeros(1, N, dtype=torch.float64), 6).known())
+    assert not empty.direction(gradient)[1]
+
+
 def test_a_pair_without_positive_curvature_is_not_kept():
     memory = Pairs(torch.zeros(2, N, dtype=torch.float64), 3)
     move = torch.ones(2, N, dtype=torch.float64)

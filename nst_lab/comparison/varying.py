@@ -31,7 +31,7 @@ FOLLOWS = {
     "bytes of guides": ("style.guides", "loss.style_weight", "style.weights"),
     "bytes of fine": ("style.fine", "loss.style_weight", "style.weights"),
     "bytes of content_mask": ("content.mask", "loss.content_weight"),
-    "bytes of init": ("init.kind", "init.image"),
+    "bytes of init": ("init.kind", "init.image", "init.run"),
     "bytes of weights": ("model.weights", "model.seed"),
     "bytes of means": ("model.normalized", "model.means"),
 }

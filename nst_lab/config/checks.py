@@ -19,7 +19,8 @@ from nst_lab.network import weight_files
 # Keys whose null means something of its own; any other null is the convention's and is filled in before the checks.
 NULL_HAS_MEANING = {
     "content.image", "content.mask", "style.size", "style.layers", "style.layer_weights", "style.sizes", "style.masks",
-    "style.guides", "style.fine", "init.image", "threads", "scales", "model.means", "runner.strips",
+    "style.guides", "style.fine", "init.image", "init.run", "threads", "scales", "model.means", "runner.strips",
+    "runner.continuation",
 }  # fmt: skip
 
 LARGEST = 1e100  # of whole numbers: squared, as pixels are, it is still a number for floating point
@@ -271,6 +272,13 @@ def _check_init(config: Config) -> None:
         if config.init.image is None:
             raise ConfigError("init.image=null: init.kind=file needs a catalog name or a path")
         check_image("init.image", config.init.image)
+    if config.init.kind == "run" and config.init.run is None:
+        raise ConfigError("init.run=null: init.kind=run needs the folder of a run")
+    if config.init.curvature and (config.init.kind != "run" or config.optimizer.name != "lbfgs"):
+        raise ConfigError(
+            f"init.curvature=true: is of init.kind=run and optimizer.name=lbfgs, not {config.init.kind} and "
+            f"{config.optimizer.name}; expected false"
+        )
 
 
 def _check_color(config: Config) -> None:

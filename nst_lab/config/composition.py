@@ -34,10 +34,19 @@ MOST_CELLS = 100_000  # of a sweep: each is composed and kept
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep: its overrides (as given, plus its values of the swept keys) and its configuration."""
+    """One run of a sweep: its overrides (as given, plus its values of the swept keys) and its configuration.
+
+    `continuation` are the overrides by which it goes on from another cell (`sweeps/continuation.py`).
+    """
 
     overrides: tuple[str, ...]
     config: Config
+    continuation: tuple[str, ...] = ()
+
+    @property
+    def all_overrides(self) -> tuple[str, ...]:
+        """From which the configuration is composed."""
+        return self.overrides + self.continuation
 
 
 def conf_directory() -> Path:

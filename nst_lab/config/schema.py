@@ -4,9 +4,11 @@ A key typed `Conventional[X]` may be `null`, which stands for "the convention's"
 everything that follows sees an `X`. Where a key is typed `X | None`, null means something of its own.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, isfinite
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
 
 from omegaconf import MISSING
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     Conventional = Annotated[T, "null until it is filled in"]
 else:
     Conventional = Optional
+
+DIGITS = 12  # of its fingerprint, at the end of the name of a run's folder
+RUN_FOLDER = re.compile(rf".*-[0-9a-f]{{{DIGITS}}}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,13 @@ def _folder_name() -> Any:
         return plain and not set(value) & set("/\\\0\n") and len(value.encode(errors="replace")) < 256
 
     return _key(Rule(accepts, "a folder name without slashes or a leading dot, of at most 255 bytes"))
+
+
+def _run_folder() -> Any:
+    def accepts(value: str) -> bool:
+        return "\0" not in value and RUN_FOLDER.fullmatch(PurePath(value).name) is not None
+
+    return _key(Rule(accepts, f"the folder of a run, whose name ends in {DIGITS} digits of its fingerprint"))
 
 
 def _device() -> Any:
@@ -156,10 +168,15 @@ class Loss:
 
 @dataclass
 class Init:
-    """The starting image; `noise_mean` and `noise_std` in the image's [0, 1], `mix` is the share of noise."""
+    """The starting image; `noise_mean` and `noise_std` in the image's [0, 1], `mix` is the share of noise; `run` is the
+    folder of another run, whose result it is. With `curvature` our L-BFGS goes on with what that run learnt of the
+    curvature, if it had this setting too, and leaves its own for others (`running/curvature.py`).
+    """
 
-    kind: Conventional[str] = _one_of("content", "style", "noise", "gray", "mix", "file")
+    kind: Conventional[str] = _one_of("content", "style", "noise", "gray", "mix", "file", "run")
     image: str | None = _key()
+    run: str | None = _run_folder()
+    curvature: bool = _key()
     noise: Conventional[str] = _one_of("normal", "uniform")
     noise_origin: Conventional[str] = _one_of("zero", "input_mean")
     noise_mean: Conventional[float] = _finite()
@@ -234,13 +251,15 @@ class Log:
 @dataclass
 class Runner:
     """`takeover_seconds`: without a sign of life from another machine, after which its run is taken over. `batch`: so
-    many cells of a sweep at once, evaluated together, where they have a network and sizes in common. `strips`: whether
-    the first blocks of the network are evaluated strip by strip, which takes less memory and more time; null: where
-    pictures are large.
+    many cells of a sweep at once, evaluated together, where they have a network and sizes in common. `continuation`:
+    the evaluations of a cell that starts from the result of a cell before it, where the two differ in weights alone;
+    null: every cell has its own start. `strips`: whether the first blocks of the network are evaluated strip by strip,
+    which takes less memory and more time; null: where pictures are large.
     """
 
     takeover_seconds: float = _at_least(1)
     batch: int = _between(1, 1024)
+    continuation: int | None = _at_least(1)
     strips: bool | None = _key()
 
 
@@ -297,6 +316,11 @@ def used_styles(config: Config) -> list[bool]:
 def file_to_start_from(config: Config) -> str | None:
     """The picture that the run starts from, where it is one of its own."""
     return config.init.image if config.init.kind == "file" else None
+
+
+def run_to_start_from(config: Config) -> str | None:
+    """The folder of the run that a run starts from, where it starts from one."""
+    return config.init.run if config.init.kind == "run" else None
 
 
 def named_controls(config: Config) -> list[str]:

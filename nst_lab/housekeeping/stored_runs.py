@@ -23,7 +23,7 @@ KINDS = {
     "pictures": re.compile(r".*\.(png|jpe?g|webp|tiff?)", re.I),
     "event files": re.compile(r"events\.out\.tfevents\..*"),
     "metrics": re.compile(r"metrics\.jsonl"),
-    "checkpoints": re.compile(r"\.?checkpoint\.pt.*"),
+    "checkpoints": re.compile(r"\.?(checkpoint|curvature)\.pt.*"),
 }
 LAST_LINES = 2**16  # bytes at the end of metrics.jsonl, in which its last line begins
 

@@ -41,14 +41,15 @@ def initial_image(
 ) -> Tensor:
     """The start (1, 3, H, W) that `init.kind` names.
 
-    `content`, `style` (the first style) and `file` are resized to H x W by `resampling`, whatever their aspect; `gray`
-    is 0.5; `mix` is (1 - m)·content + m·noise (Gatys et al.'s noise ratio), m being `init.mix`.
+    `content`, `style` (the first style) and `file` (a picture of one's own, or the result of a run) are resized to
+    H x W by `resampling`, whatever their aspect; `gray` is 0.5; `mix` is (1 - m)·content + m·noise (Gatys et al.'s
+    noise ratio), m being `init.mix`.
     """
     if init.kind == "noise":
         return noise_image(height, width, init, random, input_mean)
     if init.kind == "gray":
         return torch.full((1, 3, height, width), 0.5)
-    source = {"content": content, "mix": content, "style": style, "file": file}[init.kind]
+    source = {"content": content, "mix": content, "style": style, "file": file, "run": file}[init.kind]
     assert source is not None  # a configuration without it is refused
     picture = resize(source, height, width, resampling=resampling)
     if init.kind == "mix":

@@ -59,8 +59,8 @@ def checked_inputs(
         raise ConfigError("content is None while loss.content_weight > 0 or the start is made from it")
     if content is None and config.color.mode != "none":
         raise ConfigError(f"content is None while color.mode={config.color.mode} takes its colours")
-    if init is None and config.init.kind == "file":
-        raise ConfigError("init is None while init.kind=file")
+    if init is None and config.init.kind in ("file", "run"):
+        raise ConfigError(f"init is None while init.kind={config.init.kind}")
     used = {name for name, needed in zip(names, used_styles(config), strict=True) if needed}
     masks = _checked_masks(extras, names, used, config)
     fine = _of_styles("fine", extras.fine, config.style.fine, names, used, channels=3)

@@ -164,6 +164,11 @@ class Optimisation:
         self.stopped = self.diverged = False
         self.losses: Losses
 
+    def recall(self, moves: Tensor, changes: Tensor) -> None:
+        """Begin with the pairs (m, N) of another run's L-BFGS, if they are of as many values."""
+        if isinstance(self.optimizer, LBFGS) and moves.shape[1] == self.variable.numel():
+            self.optimizer.pairs.recall(moves.to(self.variable), changes.to(self.variable))
+
     @property
     def picture(self) -> Tensor:
         """The result so far: the average of the iterates, or the last accepted picture."""

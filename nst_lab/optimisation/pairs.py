@@ -81,6 +81,22 @@ class Pairs:
             direction += (weights.gather(1, place).to(gradient)[:, None] @ vectors)[:, 0]
         return direction, valid.any(dim=1)
 
+    def known(self) -> tuple[Tensor, Tensor]:
+        """The moves and changes (m', N) that there are of the one picture, the oldest first."""
+        order = (self.newest + 1 + torch.arange(self.history, device=self.newest.device)) % self.history
+        order = order[self.history - int(self.count) :]
+        return self.moves[0, order], self.changes[0, order]
+
+    def recall(self, moves: Tensor, changes: Tensor) -> None:
+        """Begin with what another run got to `known`, as much of it as there is room for."""
+        curved = _curved((moves * changes).sum(dim=1), moves.norm(dim=1), changes.norm(dim=1))  # after rounding, still
+        moves, changes = moves[curved][-self.history :], changes[curved][-self.history :]
+        if used := len(moves):
+            self.moves[:, :used], self.changes[:, :used] = moves, changes
+            self.products[:, :used, :used] = (moves @ changes.mT).to(self.products)
+            self.squares[:, :used, :used] = (changes @ changes.mT).to(self.squares)
+            self.count, self.newest = torch.full_like(self.count, used), torch.full_like(self.newest, used - 1)
+
     def state_dict(self) -> dict[str, Tensor]:
         """What there is, without the slots that were never filled, in memory of its own."""
         used = int((self.squares.diagonal(dim1=1, dim2=2) > 0).any(dim=0).sum())

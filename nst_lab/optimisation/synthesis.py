@@ -28,8 +28,10 @@ from nst_lab.optimisation.bounds import Box
 from nst_lab.optimisation.device_memory import with_less_memory
 from nst_lab.optimisation.initial import initial_image
 from nst_lab.optimisation.inputs import Extras, Inputs, Size, checked_inputs
+from nst_lab.optimisation.lbfgs import LBFGS
 from nst_lab.optimisation.numerics import numerics, plain_torch
 from nst_lab.optimisation.optimize import Optimisation, Step, step_together
+from nst_lab.optimisation.pairs import Pairs
 from nst_lab.optimisation.parametrisation import parametrisation
 from nst_lab.optimisation.scale_mixing import mix_scales
 from nst_lab.optimisation.scales import at_scale, in_strips, schedule, split_budget
@@ -72,7 +74,7 @@ def transfer(
         content: RGB (1, 3, H, W) in [0, 1], resized to `config.size` by `config.size_rule`; None for a texture.
         styles: one picture per entry of `config.style.images`, which names them.
         config: a filled configuration (`nst_lab.compose`).
-        init: the starting picture of `init.kind=file`.
+        init: the starting picture of `init.kind=file` or `run`.
         masks: where in the result each style applies, (1, 1, H, W) in [0, 1]; None for everywhere.
         guides: which part of each style image is used, likewise.
         content_mask: where in the result the content counts, likewise.
@@ -115,10 +117,19 @@ class Synthesis:
         config: a filled configuration.
         network: shared between runs; by default built for this one.
         memory: remembers the targets of that network for other runs.
+        known: moves and changes (m, N) of another run's L-BFGS, to begin with where they are of this one's size.
     """
 
-    def __init__(self, inputs: Inputs, config: Config, network: VGG19 | None = None, *, memory: Memory | None = None):
-        self.config, self.memory = config, memory
+    def __init__(
+        self,
+        inputs: Inputs,
+        config: Config,
+        network: VGG19 | None = None,
+        *,
+        memory: Memory | None = None,
+        known: tuple[Tensor, Tensor] | None = None,
+    ):
+        self.config, self.memory, self.known = config, memory, known
         self.device = resolve_device(config.device)
         self.network = (network or own_network(config)).to(self.device).requires_grad_(False)
         self.colors = ColorControl(config.color, inputs.content, config.resampling)
@@ -187,6 +198,8 @@ class Synthesis:
         )
         if before and config.optimizer.carry_state and config.optimizer.name == "adam":
             optimisation.optimizer.load_state_dict(resize_moments(before.optimizer.state_dict(), *size))
+        if before is None and self.known is not None:
+            optimisation.recall(*self.known)
         return optimisation
 
     def _space(self, size: Size) -> dict[str, Any]:
@@ -219,6 +232,12 @@ class Synthesis:
             }
         originals = {name: size_of(inputs.styles[name]) for name in mixed}
         return replace(inputs, styles=inputs.styles | mixed, fine={}, originals=originals)
+
+    def pairs(self) -> Pairs:
+        """What L-BFGS has learnt of the curvature."""
+        assert self.optimisation is not None  # a step was made
+        assert isinstance(self.optimisation.optimizer, LBFGS)  # other configurations are not asked
+        return self.optimisation.optimizer.pairs
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the steps to come depend on, between two steps; tensors and plain values."""

@@ -44,18 +44,35 @@ class Checkpoints:
     def write(self, state: Callable[[], dict[str, Any]]) -> None:
         """Replace the checkpoint by what `state` gives: tensors and plain values."""
         started = time.monotonic()
-        temporary = self.claim.folder / f".{NAME}.partial"
-        with _Hashed(temporary.open("wb", buffering=0)) as file:
-            try:
-                torch.save({"fingerprint": self.fingerprint, **state()}, file)
-            except RuntimeError as error:  # torch's own, when it finds itself at another place than it should be
-                raise file.error or error from None
-            file.write(file.sha256.digest())  # torch reads what is before it, but notices no damage in a tensor
-            file.flush()
-            os.fsync(file.fileno())
-        self.claim.replace(temporary, NAME)
+        save(self.claim, NAME, {"fingerprint": self.fingerprint, **state()})
         self.written = time.monotonic()
         self.cost = self.written - started
+
+
+def save(claim: Claim, name: str, state: dict[str, Any]) -> None:
+    """Replace a file of a claimed folder by tensors and plain values, in one step."""
+    temporary = claim.folder / f".{name}.partial"
+    with _Hashed(temporary.open("wb", buffering=0)) as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's own, when it finds itself at another place than it should be
+            raise file.error or error from None
+        file.write(file.sha256.digest())  # torch reads what is before it, but notices no damage in a tensor
+        file.flush()
+        os.fsync(file.fileno())
+    claim.replace(temporary, name)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What was saved to a file. Nothing is unpickled.
+
+    Raises:
+        Exception: of many kinds, where the file is damaged.
+    """
+    if not _is_intact(path):
+        raise ValueError("its bytes are not those that were written")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 class _Hashed(io.BufferedWriter):
@@ -98,9 +115,7 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        if not _is_intact(path):
-            raise ValueError("its bytes are not those that were written")
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = load(path)
         if state["fingerprint"] != fingerprint:
             raise ValueError("it belongs to another run")
         for name, size in state["streams"].items():

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from torch import Tensor
 
-from nst_lab.config.schema import Config, file_to_start_from, used_styles
+from nst_lab.config.schema import Config, file_to_start_from, run_to_start_from, used_styles
 from nst_lab.errors import ImageError
 from nst_lab.images import catalog
 from nst_lab.images.pictures import image_size, load_image, load_mask
@@ -14,20 +14,27 @@ from nst_lab.losses.objective import active_layers, layers_of_styles
 from nst_lab.memory import Memory
 from nst_lab.optimisation.inputs import Inputs, Size
 from nst_lab.optimisation.scales import sizes_at
+from nst_lab.running import runs
 
 DECODED = Memory(256 * 2**20)  # pictures of the last runs of this process, so that a sweep decodes each once
 
 
 def load_inputs(config: Config) -> Inputs:
     """Decode the pictures that a configuration names."""
-    start = file_to_start_from(config)
     return Inputs(
         content=None if config.content.image is None else _decoded(config.content.image),
         styles={name: _decoded(image) for name, image in _needed_styles(config)},
-        init=None if start is None else _decoded(start),
+        init=_start(config),
         masks=load_masks(config),
         fine={name: _decoded(image) for name, image in _needed(config, config.style.fine)},
     )
+
+
+def _start(config: Config) -> Tensor | None:
+    if run := run_to_start_from(config):
+        return load_image(runs.result_to_start_from(run))
+    file = file_to_start_from(config)
+    return None if file is None else _decoded(file)
 
 
 def load_masks(config: Config) -> Masks:

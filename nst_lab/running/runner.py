@@ -31,7 +31,7 @@ from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.stopping import Stop
 from nst_lab.optimisation.synthesis import Synthesis, resolve_device
-from nst_lab.running import checkpoint, claims, runs
+from nst_lab.running import checkpoint, claims, curvature, runs
 from nst_lab.running.checkpoint import Checkpoints
 from nst_lab.running.claims import Claim, ClaimLostError, Watch
 from nst_lab.running.inputs import load_inputs
@@ -187,6 +187,7 @@ class _Attempt:
         rewind(self.claim, self.resumed["streams"] if self.resumed else {})
         if not self.resumed:
             (self.folder / checkpoint.NAME).unlink(missing_ok=True)
+        (self.folder / curvature.NAME).unlink(missing_ok=True)
 
     def _remove_partial(self) -> None:
         """Remove what was not written to its end: by a process that was killed, or for want of room."""
@@ -219,7 +220,8 @@ class _Attempt:
         inputs = load_inputs(self.config)
         network, memory, unscaled_filters = shared_network(self.config, self.identity.hashes)
         self.manifest["unscaled_filters"] = unscaled_filters
-        synthesis = Synthesis(inputs, self.config, network, memory=memory)
+        known = None if self.resumed else curvature.take_over(self.config)
+        synthesis = Synthesis(inputs, self.config, network, memory=memory, known=known)
         if self.resumed:
             synthesis.load_state_dict(self.resumed["synthesis"])
         return inputs, synthesis
@@ -240,6 +242,7 @@ class _Attempt:
                 )
                 self.manifest |= {"distances": measured, "metrics_version": METRICS_VERSION}
             recorder.finish(step.evaluation, self.manifest.get("distances", {}))
+            curvature.leave(self.claim, synthesis)
             self._tell("completed", end=_now())
             (self.folder / checkpoint.NAME).unlink(missing_ok=True)
 

@@ -6,12 +6,13 @@ import os
 import re
 from dataclasses import dataclass
 from operator import attrgetter
+from os.path import expanduser  # unlike that of Path, it takes what cannot be a name
 from pathlib import Path
 from typing import Any
 
 from nst_lab.config.composition import flat, shipped_defaults, to_settings
 from nst_lab.config.filling import overrides_of
-from nst_lab.config.schema import Config, Scale, file_to_start_from, used_styles
+from nst_lab.config.schema import DIGITS, Config, Scale, file_to_start_from, run_to_start_from, used_styles
 from nst_lab.errors import ConfigError
 from nst_lab.images import catalog
 from nst_lab.network import weight_files
@@ -27,7 +28,7 @@ LONGEST_NAME = 120  # of a folder, without the fingerprint
 HOUSEKEEPING = ("name", "out_dir", "device", "threads", "dry_run", "force", "log", "runner", "convention_overrides")
 # Keys that a hash of their bytes, or the weights that follow from them, stand for.
 STOOD_FOR = {
-    "convention", "content.image", "style.images", "init.image", "model.weights", "model.means",
+    "convention", "content.image", "style.images", "init.image", "init.run", "model.weights", "model.means",
     "layers.content_profile", "layers.style_profile", "style.profile", "style.masks", "style.guides", "style.fine",
     "content.mask",
 }  # fmt: skip
@@ -39,7 +40,7 @@ NEUTRAL = {
     "optimizer.averaging": 0, "optimizer.carry_state": False,
     "style.guidance": "resample", "style.fine_layers": ["relu1_1", "relu2_1"], "style.fine_evaluations": 100,
     "optimizer.bounds_range": "unit", "loss.tv_exponent": 2, "parametrisation": "pixel", "color.mode": "none",
-    "color.match": "pca",
+    "color.match": "pca", "init.curvature": False,
 }  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def identify(config: Config) -> Identity:
             _image_hash(image) if used else None
             for image, used in zip(config.style.images, used_styles(config), strict=True)
         ],
-        "init": _image_hash(file_to_start_from(config)),
+        "init": _start_hash(config),
         "weights": weight_files.identity(config.model.weights),
     }
     if config.model.normalized and config.model.means:
@@ -67,6 +68,17 @@ def identify(config: Config) -> Identity:
     hashes |= _hashes_of_controls(config)
     text = json.dumps([RESULT_VERSION, _determining(picture_settings(config)), hashes], sort_keys=True)
     return Identity(hashlib.sha256(text.encode()).hexdigest(), hashes)
+
+
+def _start_hash(config: Config) -> str | None:
+    """Of the picture that a run starts from; the result of another run goes by that one's fingerprint, made or not."""
+    run = run_to_start_from(config)
+    return f"run {digits(run)}" if run else _image_hash(file_to_start_from(config))
+
+
+def digits(folder: str | Path) -> str:
+    """The digits of its fingerprint that a run's folder ends in."""
+    return Path(folder).name[-DIGITS:]
 
 
 def _hashes_of_controls(config: Config) -> dict[str, Any]:
@@ -98,7 +110,7 @@ def _image_hash(image: str | None) -> str | None:
 
 
 def run_folder(config: Config, identity: Identity) -> Path:
-    """`<out_dir>/<name>/<content>-<styles>-<convention>[-<what is unusual>…]-<12 digits of the fingerprint>`.
+    """`<out_dir>/<name>/<content>-<styles>-<convention>[-<what is unusual>…]-<digits of the fingerprint>`.
 
     Unusual is what differs from the convention, and a size, budget or seed other than the shipped one: a pure function
     of the settings, so that a run is called the same in every sweep.
@@ -109,7 +121,7 @@ def run_folder(config: Config, identity: Identity) -> Path:
     for part in map(_readable, _unusual(config)):
         if len(name) + len(part) < LONGEST_NAME:
             name += f"-{part}"
-    return Path(config.out_dir) / config.name / f"{name}-{identity.fingerprint[:12]}"
+    return Path(config.out_dir) / config.name / f"{name}-{identity.fingerprint[:DIGITS]}"
 
 
 def _readable(text: str) -> str:
@@ -195,6 +207,21 @@ def is_completed(folder: Path, identity: Identity) -> bool:
         and manifest.get("fingerprint") == identity.fingerprint
         and (folder / RESULT).is_file()
     )
+
+
+def result_to_start_from(folder: str) -> Path:
+    """The picture of the completed run `init.run`.
+
+    Raises:
+        ConfigError: there is no completed run.
+    """
+    run = Path(expanduser(folder))
+    manifest = read_manifest(run) or {}
+    completed = manifest.get("status") == "completed" and str(manifest.get("fingerprint")).startswith(digits(run))
+    if not completed or not (run / RESULT).is_file():
+        told = f" ({manifest['status']})" if manifest.get("status") in ("failed", "interrupted", "running") else ""
+        raise ConfigError(f"init.run={folder}: no completed run{told}; expected the folder of one")
+    return run / RESULT
 
 
 def opening(config: Config, identity: Identity) -> dict[str, Any]:

@@ -101,6 +101,10 @@ def print_estimate(planned: Sequence[Planned]) -> None:
 
 
 def _disk_bytes(config: Config, height: int, width: int) -> int:
-    """PNG pictures take about two bytes per pixel; a logged evaluation about 2 kB in both streams together."""
+    """PNG pictures take about two bytes per pixel; a logged evaluation about 2 kB in both streams together; a pair of
+    L-BFGS that is left to other runs two pictures of two bytes a value.
+    """
     pictures = 1 + config.log.images + 1 + len(config.style.images)
-    return 2 * pictures * height * width + 2000 * config.optimizer.evaluations // config.log.every
+    evaluations = config.optimizer.evaluations
+    pairs = min(config.optimizer.history, evaluations) if config.init.curvature else 0
+    return (2 * pictures + 12 * pairs) * height * width + 2000 * evaluations // config.log.every

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from nst_lab.command_line import printable
 from nst_lab.config.composition import Composer
 from nst_lab.config.grammar import quoted
+from nst_lab.config.schema import DIGITS, run_to_start_from
 from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch, standing
@@ -32,8 +33,9 @@ FRUITLESS_PASSES = 3  # after which a launcher is given up; a single one may be 
 def launch(composer: Composer, planned: Sequence[Planned], overrides: Sequence[str], watch: Watch) -> None:
     """Run all cells that are not completed with the Hydra launcher that the command line's `overrides` configure.
 
-    Free cells first; then cells that other launches hold are waited for, and those of dead ones taken over. A cell is
-    attempted once in a launch, or twice if its process was killed; what became of it is in its manifest.
+    Free cells first, those that go on from others when these are made; then cells that other launches hold are waited
+    for, and those of dead ones taken over. A cell is attempted once in a launch, or twice if its process was killed;
+    what became of it is in its manifest.
     """
     for item in planned:
         if item.completed:
@@ -75,13 +77,13 @@ class _Sweep:
         self._record()
 
     def _compose(self, own: Sequence[str]) -> DictConfig:
-        return self.composer.load([*own, *self.pending[0].cell.overrides], RunMode.MULTIRUN)
+        return self.composer.load([*own, *self.pending[0].cell.all_overrides], RunMode.MULTIRUN)
 
     def _record(self) -> None:
         folder = Path(self.launch.records)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            OmegaConf.save({"cells": [list(item.cell.overrides) for item in self.pending]}, folder / "cells.yaml")
+            OmegaConf.save({"cells": [list(item.cell.all_overrides) for item in self.pending]}, folder / "cells.yaml")
         except OSError as error:
             raise ConfigError(f"out_dir: {folder} cannot be written ({error.strerror})") from error
 
@@ -90,7 +92,8 @@ class _Sweep:
         fruitless = 0
         while fruitless < FRUITLESS_PASSES:
             states = {item.folder: self._state(item) for item in self.pending}
-            free = [item for item in self.pending if states[item.folder] == "free"]
+            left = {item.identity.fingerprint[:DIGITS] for item in self.pending if states[item.folder] != "settled"}
+            free = [item for item in self.pending if states[item.folder] == "free" and not _goes_on_from(item, left)]
             killed = [item for item in self.pending if states[item.folder] == "killed"]
             held = {folder for folder, state in states.items() if state == "held"}
             if free or killed:
@@ -152,7 +155,7 @@ class _Sweep:
         if self.master.hydra.launcher._target_ == IN_THIS_PROCESS:
             self._make_here(items, done)
             return None
-        cells = [(done + index, item.cell.overrides) for index, item in enumerate(items)]
+        cells = [(done + index, item.cell.all_overrides) for index, item in enumerate(items)]
         jobs = [[cells[index] for index in batch] for batch in batches([item.cell.config for item in items])]
         launch = replace(self.launch, jobs=dict(enumerate(jobs, done)))
         return spread(self.composer, self.master, launch, self._workers)
@@ -162,7 +165,7 @@ class _Sweep:
         configs = [item.cell.config for item in items]
         for group in alike(configs):
             attempts = (
-                attempt(configs[index], items[index].cell.overrides, self.launch, done + index) for index in group
+                attempt(configs[index], items[index].cell.all_overrides, self.launch, done + index) for index in group
             )
             made = drive(attempts, at_once([configs[index] for index in group]))
             self.made |= {items[index].folder for index, one in zip(group, made, strict=True) if one}
@@ -172,6 +175,12 @@ class _Sweep:
         owners = [self.watch.judge(item.folder)[1] for item in self.pending]
         ours = [owner.process for owner in owners if owner and owner.launch == self.launch.name]
         return [process.pid for process in ours if alive(process)]
+
+
+def _goes_on_from(item: Planned, left: set[str]) -> bool:
+    """Whether a cell starts from the result of a run that is not made yet."""
+    run = run_to_start_from(item.cell.config)
+    return run is not None and runs.digits(run) in left
 
 
 def _launches(folder: Path) -> list[str | None]:

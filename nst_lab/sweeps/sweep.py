@@ -20,10 +20,12 @@ from nst_lab.command_line import printable
 from nst_lab.config import seed_runs
 from nst_lab.config.composition import MOST_CELLS, Cell, Composer, as_given
 from nst_lab.config.grammar import shortest
+from nst_lab.config.schema import run_to_start_from
 from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import Watch
 from nst_lab.running.interruption import Deferral
+from nst_lab.sweeps.continuation import continued
 
 MANY_CELLS = 200  # take some ten seconds to compose, which is told
 # A picture of one's own takes the place of the declared sets that would only be overridden by it.
@@ -50,7 +52,8 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
 
     Swept keys (`key=a,b`, `key=range(5)`) multiply, the last one fastest. An experiment that declares a sweep of its
     own (`hydra.sweeper.params`) is swept with or without -m, and a key given on the command line takes the place of the
-    declared one; several experiments (`experiment=a,b`) keep each its own.
+    declared one; several experiments (`experiment=a,b`) keep each its own. With `runner.continuation` cells go on from
+    one another (`continuation.py`).
 
     Raises:
         ConfigError: at the first cell that is wrong.
@@ -78,7 +81,7 @@ def expand(composer: Composer, overrides: Sequence[str], multirun: bool) -> list
                 cells.append(Cell(tuple(lines), composer.cell([*hydra_own, *lines])))
     if not cells:
         raise ConfigError(f"{' '.join(overrides)}: a sweep over no values")
-    return cells
+    return continued(composer, cells, hydra_own)
 
 
 def hydras_own(overrides: Sequence[str]) -> list[str]:
@@ -105,15 +108,19 @@ def plan(cells: Sequence[Cell], watch: Watch) -> list[Planned]:
     """Identify every cell; cells that would make the same picture in the same folder are planned once.
 
     Raises:
-        ConfigError: their folders cannot be read.
+        ConfigError: their folders cannot be read, or one starts from a run that is neither completed nor among them.
     """
-    planned = {}
+    planned: dict[Path, Planned] = {}
     for cell in cells:
         identity = runs.identify(cell.config)
         folder = runs.run_folder(cell.config, identity)
         if folder not in planned:
             runs.check_place(folder)
             planned[folder] = Planned(cell, identity, folder, runs.state(folder, identity, watch))
+    for item in planned.values():
+        run = run_to_start_from(item.cell.config)
+        if run and Path(run) not in planned and not item.completed:
+            runs.result_to_start_from(run)
     return list(planned.values())
 
 

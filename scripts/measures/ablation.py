@@ -7,14 +7,16 @@ from pathlib import Path
 from measures.peers import CONTENT, STYLE, peer_command, run, write_pictures
 
 SIZE = 128
+CONTINUATIONS = (30, 40, 52, 68, 90, 120)
 CONTENT_WEIGHT = 0.01  # of pastiche, which its --content-weight multiplies
 
 
 def measure_ablation(cells: int, calls: int, evaluations: int, device: str, folder: Path) -> dict:
     """Seconds of one sweep over content weights at the convention of `pastiche`, and of calling it for each of them.
 
-    The sweep has the least budget at which every cell that the peer was called for reaches the peer's objective. It
-    evaluates cells together and, as the peer, measures no distances.
+    The cells of the sweep go on from one another, the first of them with the peer's budget, the others with the least
+    of `CONTINUATIONS` at which every cell that the peer was called for reaches the peer's objective. As the peer, the
+    sweep measures no distances.
 
     Args:
         cells: of the sweep.
@@ -24,17 +26,18 @@ def measure_ablation(cells: int, calls: int, evaluations: int, device: str, fold
         folder: for pictures and runs.
     """
     write_pictures(folder, SIZE)
-    factors = [round(0.1 * 1.5**index, 3) for index in range(cells)]
+    factors = [round(0.1 * 1.5**index, 3) for index in range(cells)][::-1]  # from the content to the style
     called = [factors[round(index * (cells - 1) / max(1, calls - 1))] for index in range(calls)]
     theirs = {factor: _peer(factor, evaluations, device, folder) for factor in called}
-    _, totals = _sweep(called, evaluations, device, folder / "trial")
-    needed = {factor: _first(totals[factor], theirs[factor]["objective"]) for factor in called}
-    row = {"cells": cells, "peer_calls": calls, "peer_evaluations": evaluations, "needed": list(needed.values())}
+    row = {"cells": cells, "peer_calls": calls, "peer_evaluations": evaluations}
     row["peer_seconds"] = sum(each["seconds"] for each in theirs.values()) / calls * cells
-    if None in needed.values():
-        return row | {"sweep_seconds": None, "times_faster": None}
-    seconds, _ = _sweep(factors, max(needed.values()), device, folder / "timed")
-    return row | {"sweep_seconds": seconds, "times_faster": row["peer_seconds"] / seconds}
+    for continuation in CONTINUATIONS:
+        seconds, totals = _sweep(factors, evaluations, continuation, device, folder / f"continuation_{continuation}")
+        needed = [_first(totals[factor], theirs[factor]["objective"]) for factor in called]
+        row |= {"continuation": continuation, "needed": needed}
+        if None not in needed:
+            return row | {"sweep_seconds": seconds, "times_faster": row["peer_seconds"] / seconds}
+    return row | {"sweep_seconds": None, "times_faster": None}
 
 
 def _peer(factor: float, evaluations: int, device: str, folder: Path) -> dict[str, float]:
@@ -46,14 +49,17 @@ def _peer(factor: float, evaluations: int, device: str, folder: Path) -> dict[st
     return {"seconds": seconds, "objective": float(objective)}
 
 
-def _sweep(factors: list[float], evaluations: int, device: str, out: Path) -> tuple[float, dict[float, list[float]]]:
+def _sweep(
+    factors: list[float], evaluations: int, continuation: int, device: str, out: Path
+) -> tuple[float, dict[float, list[float]]]:
     """Seconds of the whole command, and the total of every evaluation by factor."""
     weights = [factor * CONTENT_WEIGHT for factor in factors]
     command = [
         sys.executable, "-m", "nst_lab", "-m", "convention=pastiche", "optimizer=lbfgs", f"device={device}",
         f"content.image={CONTENT}.png", f"style.images=[{STYLE}.png]", f"size={SIZE}", "size_rule=exact",
         "optimizer.tolerance=0", f"optimizer.evaluations={evaluations}", f'out_dir="{out}"',
-        f"loss.content_weight={','.join(map(str, weights))}", "runner.batch=8", "log.distances=false",
+        f"loss.content_weight={','.join(map(str, weights))}", "log.distances=false",
+        f"runner.continuation={continuation}",
     ]  # fmt: skip
     seconds, _ = run(command, out.parent)
     totals = {}

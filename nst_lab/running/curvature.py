@@ -1,0 +1,49 @@
+"""What a run that started from another one leaves to those that go on from it: what its L-BFGS learnt of the curvature.
+
+From another run's result with an empty memory, L-BFGS needs some thirty evaluations to learn again what that run knew.
+Weights that differ a little change the curvature a little, so that its pairs are as good a beginning.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nst_lab.config.schema import Config, run_to_start_from
+from nst_lab.errors import ConfigError
+from nst_lab.optimisation.synthesis import Synthesis
+from nst_lab.running import checkpoint, runs
+from nst_lab.running.claims import Claim
+
+NAME = "curvature.pt"
+
+
+def leave(claim: Claim, synthesis: Synthesis) -> None:
+    """Write the pairs of a run that has `init.curvature`; in half as many bytes, which is exact enough for them."""
+    if synthesis.config.init.curvature:
+        moves, changes = (each.to("cpu", torch.bfloat16) for each in synthesis.pairs().known())
+        checkpoint.save(claim, NAME, {"moves": moves, "changes": changes})
+
+
+def take_over(config: Config) -> tuple[Tensor, Tensor] | None:
+    """The pairs that the run left that this one starts from; None where it was to leave none.
+
+    Raises:
+        ConfigError: they are gone or damaged.
+    """
+    run = run_to_start_from(config)
+    if run is None or not config.init.curvature:
+        return None
+    folder = runs.result_to_start_from(run).parent
+    settings = (runs.read_manifest(folder) or {}).get("config")
+    start = settings.get("init") if isinstance(settings, dict) else None
+    if not (isinstance(start, dict) and start.get("curvature")):
+        return None
+    try:
+        left = checkpoint.load(Path(folder, NAME))
+        return left["moves"].float(), left["changes"].float()
+    except Exception as error:  # a damaged file leads torch to errors of many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"init.run={run}: its {NAME} is not usable ({reason}); run it again with force=true"
+        ) from error

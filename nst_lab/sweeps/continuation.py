@@ -1,0 +1,81 @@
+"""Cells of a sweep that go on from one another, where `runner.continuation` asks for it.
+
+Runs whose weights are neighbours end in pictures that are neighbours: from the result of the one, the other needs a few
+evaluations where it would need hundreds from its own start. Numerical analysis calls that continuation; regularisation
+paths are computed so (Friedman, Hastie and Tibshirani 2010, section 2.5).
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from nst_lab.config.composition import Cell, Composer, flat, to_settings
+from nst_lab.config.grammar import quoted
+from nst_lab.config.schema import Config
+from nst_lab.running import runs
+
+WEIGHTS = (
+    "loss.content_weight", "loss.style_weight", "loss.tv_weight", "loss.histogram_weight", "style.weights",
+    "style.layer_weights", "layers.content_weights", "layers.style_weights",
+)  # fmt: skip
+STOOD_FOR = ("style.profile", "layers.content_profile", "layers.style_profile", "convention_overrides")
+
+
+def continued(composer: Composer, cells: Sequence[Cell], own: Sequence[str]) -> list[Cell]:
+    """The cells, each that has `runner.continuation` and a neighbour composed again so that it goes on from that one.
+
+    It then starts from the neighbour's result at full size, without what helps from a start that is far away, and has
+    the evaluations that the key says. The first of a group stays as it is: the run that it is in every sweep.
+
+    Args:
+        composer: of the cells.
+        cells: in the order of the sweep.
+        own: overrides that configure Hydra.
+    """
+    made: list[Cell] = []
+    for cell, neighbour in zip(cells, neighbours([cell.config for cell in cells]), strict=True):
+        if neighbour is None:
+            made.append(cell)
+        elif cells[neighbour].config == cell.config:
+            made.append(made[neighbour])
+        else:
+            more = _from(made[neighbour].config, cell.config)
+            made.append(Cell(cell.overrides, composer.cell([*own, *cell.overrides, *more]), more))
+    return made
+
+
+def _from(neighbour: Config, config: Config) -> tuple[str, ...]:
+    folder = runs.run_folder(neighbour, runs.identify(neighbour))
+    start = "init.kind=run", f"init.run={quoted(str(folder))}"
+    budget = f"optimizer.evaluations={config.runner.continuation}", "scales=null"
+    ours = ("init.curvature=true", "optimizer.revive=0") if config.optimizer.name == "lbfgs" else ()
+    return *start, *budget, *ours
+
+
+def neighbours(configs: Sequence[Config]) -> list[int | None]:
+    """For each cell the one before it that it goes on from; None where it has its own start.
+
+    Both differ in weights alone: in one if there is such a cell, and of several in the latest. So a row of weights goes
+    on from value to value, and in a grid the first of a row from the first of the row before it.
+    """
+    latest: dict[str, int] = {}  # by what cells have in common
+    found: list[int | None] = []
+    for index, config in enumerate(configs):
+        same, but_one, but_all = _common(config)
+        one = max((latest[key] for key in but_one if key in latest), default=None)
+        wanted = config.runner.continuation is not None and (config.content.image or config.style.images)
+        found.append(latest.get(same, latest.get(but_all) if one is None else one) if wanted else None)
+        latest.update(dict.fromkeys((same, *but_one, but_all), index))
+    return found
+
+
+def _common(config: Config) -> tuple[str, list[str], str]:
+    """What a cell has in common with those that are the same, that differ in one weight, and that do in any."""
+    settings = {key: value for key, value in flat(to_settings(config)).items() if key not in STOOD_FOR}
+    weights = {key: settings.pop(key) for key in WEIGHTS}
+
+    def but(*left_out: str) -> str:
+        kept: dict[str, Any] = {key: value for key, value in weights.items() if key not in left_out}
+        return json.dumps([left_out, settings, kept], sort_keys=True)
+
+    return but(), [but(key) for key in WEIGHTS], but(*WEIGHTS)
