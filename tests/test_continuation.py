@@ -90,14 +90,15 @@ def test_the_pairs_are_those_that_the_run_before_ended_with(here):
     config = nst_lab.compose(json.loads((third / "manifest.json").read_text())["overrides"])
     moves, changes = curvature.take_over(config)
     assert left["moves"].dtype == torch.bfloat16
-    assert moves.equal(left["moves"].float())
+    assert moves.equal(left["moves"])
     assert moves.shape == changes.shape == (2, 3 * 32 * 21)
-    assert ((moves * changes).sum(1) > 0).all()
+    assert ((moves.float() * changes.float()).sum(1) > 0).all()
     synthesis = Synthesis(load_inputs(config), config, known=(moves, changes))
     synthesis.proceed()
     begun = synthesis.pairs().known()
-    assert begun[0].equal(moves)
-    assert begun[1].equal(changes)
+    assert begun[0].equal(moves.float())
+    assert begun[1].equal(changes.float())
+    assert synthesis.known is None
 
 
 def test_a_run_goes_on_from_its_checkpoint_to_the_same_bytes_with_a_curvature_of_its_own(here, monkeypatch):
@@ -178,6 +179,9 @@ def test_what_is_missing_of_a_row_is_made_again_as_it_was(here):
     assert [len(each["attempts"]) for each in after.values()] == [1, 1, 1]
     assert after[1e5]["start"] >= before[1e7]["start"]  # and the last one not again
     assert after[1e7]["start"] == before[1e7]["start"]
+    assert command([*SWEEP, "force=true"]) == 0  # all of them, in their order
+    assert pixels("outputs") == pictures
+    assert [len(each["attempts"]) for each in made().values()] == [2, 2, 2]
 
 
 def test_a_cell_whose_predecessor_failed_says_so_in_one_line(here, capsys):

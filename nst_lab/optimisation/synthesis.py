@@ -200,6 +200,7 @@ class Synthesis:
             optimisation.optimizer.load_state_dict(resize_moments(before.optimizer.state_dict(), *size))
         if before is None and self.known is not None:
             optimisation.recall(*self.known)
+            self.known = None  # as large as the pairs themselves
         return optimisation
 
     def _space(self, size: Size) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def take_over(config: Config) -> tuple[Tensor, Tensor] | None:
         return None
     try:
         left = checkpoint.load(Path(folder, NAME))
-        return left["moves"].float(), left["changes"].float()
+        return left["moves"], left["changes"]
     except Exception as error:  # a damaged file leads torch to errors of many kinds
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(

@@ -61,10 +61,12 @@ def neighbours(configs: Sequence[Config]) -> list[int | None]:
     latest: dict[str, int] = {}  # by what cells have in common
     found: list[int | None] = []
     for index, config in enumerate(configs):
+        if config.runner.continuation is None or not (config.content.image or config.style.images):
+            found.append(None)  # and no shape to be had before there is a result
+            continue
         same, but_one, but_all = _common(config)
         one = max((latest[key] for key in but_one if key in latest), default=None)
-        wanted = config.runner.continuation is not None and (config.content.image or config.style.images)
-        found.append(latest.get(same, latest.get(but_all) if one is None else one) if wanted else None)
+        found.append(latest.get(same, latest.get(but_all) if one is None else one))
         latest.update(dict.fromkeys((same, *but_one, but_all), index))
     return found
 

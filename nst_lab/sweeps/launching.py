@@ -93,7 +93,7 @@ class _Sweep:
         while fruitless < FRUITLESS_PASSES:
             states = {item.folder: self._state(item) for item in self.pending}
             left = {item.identity.fingerprint[:DIGITS] for item in self.pending if states[item.folder] != "settled"}
-            free = [item for item in self.pending if states[item.folder] == "free" and not _goes_on_from(item, left)]
+            free = [item for item in self.pending if states[item.folder] == "free" and not _has_to_wait(item, left)]
             killed = [item for item in self.pending if states[item.folder] == "killed"]
             held = {folder for folder, state in states.items() if state == "held"}
             if free or killed:
@@ -177,7 +177,7 @@ class _Sweep:
         return [process.pid for process in ours if alive(process)]
 
 
-def _goes_on_from(item: Planned, left: set[str]) -> bool:
+def _has_to_wait(item: Planned, left: set[str]) -> bool:
     """Whether a cell starts from the result of a run that is not made yet."""
     run = run_to_start_from(item.cell.config)
     return run is not None and runs.digits(run) in left

