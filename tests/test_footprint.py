@@ -1,6 +1,8 @@
 """The memory that a run is said to need, and the refusal of what no machine has."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -80,3 +82,22 @@ def test_a_figure_and_a_search_that_cannot_fit_are_refused(here, capsys):
     [line] = capsys.readouterr().err.splitlines()
     assert "GiB of memory" in line
     assert not (here / "outputs").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+@pytest.mark.parametrize(("side", "given_back"), [(1000, True), (999, False)])
+def test_of_a_large_picture_every_layer_is_given_back_at_once(side, given_back):
+    """Blocks of 16 MiB, every other one of which goes: holes that only a mapping of their own can give back."""
+    script = f"""
+import torch
+from nst_lab.running.allocator import keep_blocks
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+keep_blocks({side}, {side})
+blocks = [torch.ones(2**22) for _ in range(20)]
+before = resident()
+del blocks[::2]
+print(before - resident())
+"""
+    freed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert (int(freed) > 9 * 2**24) == given_back

@@ -31,10 +31,10 @@ from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.stopping import Stop
 from nst_lab.optimisation.synthesis import Synthesis, resolve_device
-from nst_lab.running import checkpoint, claims, curvature, runs
+from nst_lab.running import allocator, checkpoint, claims, curvature, runs
 from nst_lab.running.checkpoint import Checkpoints
 from nst_lab.running.claims import Claim, ClaimLostError, Watch
-from nst_lab.running.inputs import load_inputs
+from nst_lab.running.inputs import load_inputs, sizes_from_headers
 from nst_lab.running.interruption import BetweenSteps
 from nst_lab.running.networks import shared_network
 from nst_lab.running.progress import ProgressLine
@@ -217,6 +217,7 @@ class _Attempt:
 
     def _prepare(self) -> tuple[Inputs, Synthesis]:
         """Everything that can be missing or not fit, before anything of an earlier attempt is given up."""
+        allocator.keep_blocks(*sizes_from_headers(self.config)[0])
         inputs = load_inputs(self.config)
         network, memory, unscaled_filters = shared_network(self.config, self.identity.hashes)
         self.manifest["unscaled_filters"] = unscaled_filters
