@@ -13,6 +13,7 @@ from conftest import TINY, UNBOUNDED
 import nst_lab
 from nst_lab.app import command
 from nst_lab.config.composition import Composer
+from nst_lab.housekeeping.command import command as nst_runs
 from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import checkpoint, curvature, runs
 from nst_lab.running.inputs import load_inputs
@@ -28,15 +29,16 @@ def made(out: str = "outputs") -> dict[float, dict]:
     """The manifests by content weight, with their folders and losses."""
     found = {}
     for path in Path(out).glob("*/*/manifest.json"):
-        manifest = json.loads(path.read_text())
-        lines = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
-        more = {"folder": path.parent, "totals": [line["total"] for line in lines]}
+        manifest, metrics = json.loads(path.read_text()), path.parent / "metrics.jsonl"
+        lines = metrics.read_text().splitlines() if metrics.exists() else []
+        more = {"folder": path.parent, "totals": [json.loads(line)["total"] for line in lines]}
         found[manifest["config"]["loss"]["content_weight"]] = manifest | more
     return dict(sorted(found.items()))
 
 
 def pixels(out: str) -> list[bytes]:
-    return [(manifest["folder"] / runs.RESULT).read_bytes() for manifest in made(out).values()]
+    files = [manifest["folder"] / runs.RESULT for manifest in made(out).values()]
+    return [file.read_bytes() if file.exists() else b"" for file in files]
 
 
 CASES = {
@@ -95,7 +97,7 @@ def test_the_pairs_are_those_that_the_run_before_ended_with(here):
     assert ((moves.float() * changes.float()).sum(1) > 0).all()
     synthesis = Synthesis(load_inputs(config), config, known=(moves, changes))
     synthesis.proceed()
-    begun = synthesis.pairs().known()
+    begun = synthesis.pairs().known(torch.float32)
     assert begun[0].equal(moves.float())
     assert begun[1].equal(changes.float())
     assert synthesis.known is None
@@ -143,6 +145,44 @@ def test_a_curvature_that_cannot_be_used_is_told_in_one_line(here, capsys, damag
     assert not Path("owned").exists()
 
 
+def test_repeats_over_seeds_are_repeats_and_tables_tell_what_was_swept(here, capsys):
+    grid = ["-m", *TINY, WEIGHTS, "seed=0,1", "init=noise", "runner.continuation=3"]
+    assert command(grid) == 0
+    runs_read = nst_lab.load_runs("outputs")
+    assert sorted(map(len, runs_read.repeats())) == [2, 2, 2]
+    assert "init.run" not in runs_read.settings
+    assert "init.curvature" not in runs_read.settings
+    capsys.readouterr()
+    assert nst_runs(["list", "outputs"]) == 0
+    told = capsys.readouterr().out
+    assert "loss.content_weight=1e7, seed=1" in told.replace("10000000.0", "1e7")
+    assert "init.run" not in told
+
+
+def test_pairs_of_another_variable_are_not_taken_over(here):
+    assert command(SWEEP) == 0
+    third = json.loads((list(made().values())[2]["folder"] / "manifest.json").read_text())["overrides"]
+    assert curvature.take_over(nst_lab.compose(third)) is not None
+    for other in ("optimizer.pixel_scale=255", "parametrisation=fourier", "size=48", "color.mode=luminance"):
+        assert curvature.take_over(nst_lab.compose([*third, other])) is None
+
+
+@pytest.mark.parametrize("more", [[], ["hydra/launcher=processes", "hydra.launcher.n_jobs=2"]])
+def test_a_forced_row_whose_first_fails_ends_with_the_earlier_results_of_the_others(here, capsys, more):
+    assert command([*SWEEP, "threads=1"]) == 0
+    before, pictures = made(), pixels("outputs")
+    (before[1e3]["folder"] / "checkpoint.pt").mkdir()
+    capsys.readouterr()
+    assert command([*SWEEP, "threads=1", "force=true", *more]) == 1
+    told = capsys.readouterr().err
+    assert "no run was started" not in told
+    assert "Traceback" not in told
+    after = made()
+    assert [each["status"] for each in after.values()] == ["failed", "completed", "completed"]
+    assert [len(each["attempts"]) for each in after.values()] == [2, 2, 2]
+    assert pixels("outputs")[1:] == pictures[1:]
+
+
 def test_the_table_of_a_sweep_and_its_dry_run_know_the_budgets(here, capsys):
     assert command([*SWEEP, "dry_run=true"]) == 0
     planned = capsys.readouterr().out
@@ -187,19 +227,12 @@ def test_what_is_missing_of_a_row_is_made_again_as_it_was(here):
 def test_a_cell_whose_predecessor_failed_says_so_in_one_line(here, capsys):
     rates = ["optimizer.name=adam", "optimizer.learning_rate=1e30"]
     assert command([*SWEEP, *rates]) == 1
-    first, second, third = made_even_failed()
+    first, second, third = made().values()
     assert [each["status"] for each in (first, second, third)] == ["failed"] * 3
     assert second["error"] == f"init.run={first['folder']}: no completed run (failed); expected the folder of one"
     errors = capsys.readouterr().err
     assert errors.count("\nfailed: loss.content_weight=") == 3
     assert "Traceback" not in errors
-
-
-def made_even_failed() -> list[dict]:
-    found = []
-    for path in Path("outputs").glob("*/*/manifest.json"):
-        found.append(json.loads(path.read_text()) | {"folder": path.parent})
-    return sorted(found, key=lambda manifest: manifest["config"]["loss"]["content_weight"])
 
 
 def test_a_run_of_ones_own_can_be_the_start_of_another(here, capsys):
@@ -228,6 +261,10 @@ def test_a_run_of_ones_own_can_be_the_start_of_another(here, capsys):
             "init.run=outputs/runs: expected the folder of a run, whose name ends in",
         ),
         (["runner.continuation=0"], "runner.continuation=0: expected a finite number, at least 1"),
+        (
+            ["color=content_chroma", "runner.continuation=3"],
+            "runner.continuation=3: color.mode=content_chroma leaves another",
+        ),
         (["init.curvature=true"], "init.curvature=true: is of init.kind=run and optimizer.name=lbfgs, not content and"),
         (["runner.continuation=few"], "runner.continuation=few: expected a whole number"),
     ],

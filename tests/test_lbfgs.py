@@ -116,7 +116,7 @@ def test_what_is_known_is_recalled_with_the_same_direction(room):
     moves = torch.randn(8, 1, N, generator=random).double()
     for move in moves:
         pairs.add(move, move * CURVATURES.flatten(), torch.tensor([True]))
-    known = pairs.known()
+    known = pairs.known(torch.float64)
     torch.testing.assert_close(known[0], moves[-6:, 0], rtol=0, atol=0)  # the ring was filled more than once
     other = Pairs(torch.zeros(1, N, dtype=torch.float64), room)
     flat = torch.zeros(1, N, dtype=torch.float64)
@@ -131,7 +131,7 @@ def test_what_is_known_is_recalled_with_the_same_direction(room):
     else:
         assert other.count.item() == 7
     empty = Pairs(torch.zeros(1, N, dtype=torch.float64), room)
-    empty.recall(*Pairs(torch.zeros(1, N, dtype=torch.float64), 6).known())
+    empty.recall(*Pairs(torch.zeros(1, N, dtype=torch.float64), 6).known(torch.float64))
     assert not empty.direction(gradient)[1]
 
 

@@ -32,6 +32,8 @@ FOLLOWS = {
     "bytes of fine": ("style.fine", "loss.style_weight", "style.weights"),
     "bytes of content_mask": ("content.mask", "loss.content_weight"),
     "bytes of init": ("init.kind", "init.image", "init.run"),
+    "init.curvature": ("init.kind",),
+    "optimizer.revive": ("convention", "init.kind"),
     "bytes of weights": ("model.weights", "model.seed"),
     "bytes of means": ("model.normalized", "model.means"),
 }
@@ -41,6 +43,7 @@ def settings_of(manifest: dict[str, Any]) -> dict[str, Any]:
     """What determined the picture, by dotted key: settings, bytes of images and weights, version of the results.
 
     Values can be compared and hashed: lists are tuples. Keys younger than the run have the value that changes nothing.
+    From which run a cell of a sweep goes on follows from the sweep, and is left out: its repeats go on from others.
     """
     config = {key: value for key, value in manifest["config"].items() if key not in HOUSEKEEPING}
     hashes = manifest.get("hashes")
@@ -48,6 +51,8 @@ def settings_of(manifest: dict[str, Any]) -> dict[str, Any]:
     used = {f"bytes of {name}": _shortened(value) for name, value in hashes.items()}
     settings = {key: _hashable(value) for key, value in flat(config).items()} | used
     settings["result_version"] = _inner(manifest.get("result_version"))
+    if settings.get("init.kind") == "run" and flat(manifest["config"]).get("runner.continuation"):
+        settings |= {"init.run": None, "bytes of init": "run"}
     return settings | {key: _hashable(value) for key, value in NEUTRAL.items() if key not in settings}
 
 

@@ -285,6 +285,11 @@ def _check_color(config: Config) -> None:
     mode = config.color.mode
     if mode != "none" and config.content.image is None:
         raise ConfigError(f"color.mode={mode}: takes the colours of content.image, which is null; expected none")
+    if mode == "content_chroma" and config.runner.continuation is not None:
+        raise ConfigError(
+            f"runner.continuation={config.runner.continuation}: color.mode=content_chroma leaves another picture than "
+            "the one that was optimised, from which none can go on; expected null"
+        )
 
 
 def _check_space(config: Config) -> None:

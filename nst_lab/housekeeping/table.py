@@ -10,6 +10,7 @@ from typing import Any
 from nst_lab.command_line import print_rows, printable
 from nst_lab.comparison import varying
 from nst_lab.housekeeping.stored_runs import STATUSES, StoredRun
+from nst_lab.sweeps.continuation import given
 from nst_lab.sweeps.sweep import differing_keys, label
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -63,8 +64,9 @@ def distinctions(found: Sequence[StoredRun]) -> dict[Path, str]:
 
 
 def _by_overrides(group: Sequence[StoredRun]) -> list[str]:
-    keys = [key for key in differing_keys([run.overrides for run in group]) if key not in UNTOLD]
-    return [label(run.overrides, keys) for run in group]
+    overrides = [given(run.overrides) for run in group]
+    keys = [key for key in differing_keys(overrides) if key not in UNTOLD]
+    return [label(each, keys) for each in overrides]
 
 
 def _by_settings(group: Sequence[StoredRun]) -> list[str]:

@@ -167,7 +167,7 @@ class Optimisation:
     def recall(self, moves: Tensor, changes: Tensor) -> None:
         """Begin with the pairs (m, N) of another run's L-BFGS, if they are of as many values."""
         if isinstance(self.optimizer, LBFGS) and moves.shape[1] == self.variable.numel():
-            self.optimizer.pairs.recall(moves.to(self.variable), changes.to(self.variable))
+            self.optimizer.pairs.recall(moves, changes)
 
     @property
     def picture(self) -> Tensor:

@@ -81,20 +81,24 @@ class Pairs:
             direction += (weights.gather(1, place).to(gradient)[:, None] @ vectors)[:, 0]
         return direction, valid.any(dim=1)
 
-    def known(self) -> tuple[Tensor, Tensor]:
-        """The moves and changes (m', N) that there are of the one picture, the oldest first."""
-        order = (self.newest + 1 + torch.arange(self.history, device=self.newest.device)) % self.history
+    def known(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """The moves and changes (m', N) that there are of the one picture, the oldest first, on the CPU."""
+        order = [(int(self.newest) + 1 + slot) % self.history for slot in range(self.history)]
         order = order[self.history - int(self.count) :]
-        return self.moves[0, order], self.changes[0, order]
+        moves, changes = (each[0].to("cpu", dtype)[order] for each in (self.moves, self.changes))
+        return moves, changes
 
     def recall(self, moves: Tensor, changes: Tensor) -> None:
         """Begin with what another run got to `known`, as much of it as there is room for."""
-        curved = _curved((moves * changes).sum(dim=1), moves.norm(dim=1), changes.norm(dim=1))  # after rounding, still
-        moves, changes = moves[curved][-self.history :], changes[curved][-self.history :]
-        if used := len(moves):
-            self.moves[:, :used], self.changes[:, :used] = moves, changes
-            self.products[:, :used, :used] = (moves @ changes.mT).to(self.products)
-            self.squares[:, :used, :used] = (changes @ changes.mT).to(self.squares)
+        # One by one, since all of them in full precision would take as much again.
+        pairs = [(move, change) for move, change in zip(moves, changes, strict=True) if _are_curved(move, change)]
+        pairs = pairs[-self.history :]
+        for slot, (move, change) in enumerate(pairs):
+            self.moves[:, slot], self.changes[:, slot] = move, change
+        if used := len(pairs):
+            mine, theirs = self.moves[:, :used], self.changes[:, :used]
+            self.products[:, :used, :used] = (mine @ theirs.mT).to(self.products)
+            self.squares[:, :used, :used] = (theirs @ theirs.mT).to(self.squares)
             self.count, self.newest = torch.full_like(self.count, used), torch.full_like(self.newest, used - 1)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -162,6 +166,12 @@ def _in_order(small: Tensor, order: Tensor) -> Tensor:
 def _curved(curvature: Tensor, move: Tensor, change: Tensor) -> Tensor:
     """Whether a pair with this product and these lengths says something of the curvature."""
     return curvature > LEAST_CURVATURE * move * change
+
+
+def _are_curved(move: Tensor, change: Tensor) -> bool:
+    """Whether a pair (N) and (N) of any precision says something of the curvature."""
+    move, change = move.double(), change.double()
+    return bool(_curved(move @ change, move.norm(), change.norm()))
 
 
 def _dots(vectors: Tensor, vector: Tensor) -> Tensor:

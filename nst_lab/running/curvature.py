@@ -14,6 +14,7 @@ from nst_lab.errors import ConfigError
 from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import checkpoint, runs
 from nst_lab.running.claims import Claim
+from nst_lab.running.inputs import sizes_from_headers
 
 NAME = "curvature.pt"
 
@@ -21,12 +22,18 @@ NAME = "curvature.pt"
 def leave(claim: Claim, synthesis: Synthesis) -> None:
     """Write the pairs of a run that has `init.curvature`; in half as many bytes, which is exact enough for them."""
     if synthesis.config.init.curvature:
-        moves, changes = (each.to("cpu", torch.bfloat16) for each in synthesis.pairs().known())
-        checkpoint.save(claim, NAME, {"moves": moves, "changes": changes})
+        moves, changes = synthesis.pairs().known(torch.bfloat16)
+        checkpoint.save(claim, NAME, {"moves": moves, "changes": changes, "space": _space(synthesis.config)})
+
+
+def _space(config: Config) -> list[str | float | bool]:
+    """What the variable means that the pairs are of."""
+    size = sizes_from_headers(config)[0]
+    return [config.parametrisation, config.color.mode == "luminance", config.optimizer.pixel_scale, *size]
 
 
 def take_over(config: Config) -> tuple[Tensor, Tensor] | None:
-    """The pairs that the run left that this one starts from; None where it was to leave none.
+    """The pairs that the run left that this one starts from; None where it was to leave none, or of other variables.
 
     Raises:
         ConfigError: they are gone or damaged.
@@ -41,7 +48,7 @@ def take_over(config: Config) -> tuple[Tensor, Tensor] | None:
         return None
     try:
         left = checkpoint.load(Path(folder, NAME))
-        return left["moves"], left["changes"]
+        return (left["moves"], left["changes"]) if left["space"] == _space(config) else None
     except Exception as error:  # a damaged file leads torch to errors of many kinds
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(

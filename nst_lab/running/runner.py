@@ -204,7 +204,7 @@ class _Attempt:
         self.claim.check()  # of a folder that was removed or taken over, that is the error
         if self.replaced:
             with suppress(OSError):
-                runs.write_manifest(self.claim, self.replaced)
+                runs.write_manifest(self.claim, self.replaced | {"attempts": self.manifest["attempts"]})
             return
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
         message = "interrupted" if interrupted else str(error) or type(error).__name__
@@ -217,8 +217,8 @@ class _Attempt:
 
     def _prepare(self) -> tuple[Inputs, Synthesis]:
         """Everything that can be missing or not fit, before anything of an earlier attempt is given up."""
-        allocator.keep_blocks(*sizes_from_headers(self.config)[0])
         inputs = load_inputs(self.config)
+        allocator.keep_blocks(*sizes_from_headers(self.config)[0])
         network, memory, unscaled_filters = shared_network(self.config, self.identity.hashes)
         self.manifest["unscaled_filters"] = unscaled_filters
         known = None if self.resumed else curvature.take_over(self.config)

@@ -5,19 +5,21 @@ evaluations where it would need hundreds from its own start. Numerical analysis 
 paths are computed so (Friedman, Hastie and Tibshirani 2010, section 2.5).
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from nst_lab.config.composition import Cell, Composer, flat, to_settings
 from nst_lab.config.grammar import quoted
 from nst_lab.config.schema import Config
 from nst_lab.running import runs
+from nst_lab.running.interruption import Deferral
 
 WEIGHTS = (
     "loss.content_weight", "loss.style_weight", "loss.tv_weight", "loss.histogram_weight", "style.weights",
     "style.layer_weights", "layers.content_weights", "layers.style_weights",
 )  # fmt: skip
+ADDED = ("init.kind", "init.run", "optimizer.evaluations", "scales", "init.curvature", "optimizer.revive")
 STOOD_FOR = ("style.profile", "layers.content_profile", "layers.style_profile", "convention_overrides")
 
 
@@ -36,20 +38,29 @@ def continued(composer: Composer, cells: Sequence[Cell], own: Sequence[str]) -> 
     for cell, neighbour in zip(cells, neighbours([cell.config for cell in cells]), strict=True):
         if neighbour is None:
             made.append(cell)
-        elif cells[neighbour].config == cell.config:
-            made.append(made[neighbour])
+        elif _common(cells[neighbour].config)[0] == _common(cell.config)[0]:
+            made.append(made[neighbour])  # the same run, given twice
         else:
             more = _from(made[neighbour].config, cell.config)
-            made.append(Cell(cell.overrides, composer.cell([*own, *cell.overrides, *more]), more))
+            with Deferral():  # as when it was first composed
+                made.append(Cell(cell.overrides, composer.cell([*own, *cell.overrides, *more]), more))
     return made
 
 
 def _from(neighbour: Config, config: Config) -> tuple[str, ...]:
     folder = runs.run_folder(neighbour, runs.identify(neighbour))
-    start = "init.kind=run", f"init.run={quoted(str(folder))}"
-    budget = f"optimizer.evaluations={config.runner.continuation}", "scales=null"
-    ours = ("init.curvature=true", "optimizer.revive=0") if config.optimizer.name == "lbfgs" else ()
-    return *start, *budget, *ours
+    values = "run", quoted(str(folder)), str(config.runner.continuation), "null", "true", "0"
+    added = ADDED if config.optimizer.name == "lbfgs" else ADDED[:4]
+    return tuple(f"{key}={value}" for key, value in zip(added, values, strict=False))
+
+
+def given(overrides: Sequence[str]) -> Sequence[str]:
+    """The overrides of a run as they were given, without those by which it goes on from another."""
+    keys = tuple(text.partition("=")[0] for text in overrides)
+    for added in (ADDED, ADDED[:4]):
+        if keys[-len(added) :] == added:
+            return overrides[: -len(added)]
+    return overrides
 
 
 def neighbours(configs: Sequence[Config]) -> list[int | None]:
@@ -58,7 +69,7 @@ def neighbours(configs: Sequence[Config]) -> list[int | None]:
     Both differ in weights alone: in one if there is such a cell, and of several in the latest. So a row of weights goes
     on from value to value, and in a grid the first of a row from the first of the row before it.
     """
-    latest: dict[str, int] = {}  # by what cells have in common
+    latest: dict[bytes, int] = {}  # by what cells have in common
     found: list[int | None] = []
     for index, config in enumerate(configs):
         if config.runner.continuation is None or not (config.content.image or config.style.images):
@@ -71,13 +82,15 @@ def neighbours(configs: Sequence[Config]) -> list[int | None]:
     return found
 
 
-def _common(config: Config) -> tuple[str, list[str], str]:
-    """What a cell has in common with those that are the same, that differ in one weight, and that do in any."""
+def _common(config: Config) -> tuple[bytes, list[bytes], bytes]:
+    """What a cell has in common with those that are the same, that differ in one weight, and that do in any: hashes."""
     settings = {key: value for key, value in flat(to_settings(config)).items() if key not in STOOD_FOR}
     weights = {key: settings.pop(key) for key in WEIGHTS}
+    others = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
 
-    def but(*left_out: str) -> str:
-        kept: dict[str, Any] = {key: value for key, value in weights.items() if key not in left_out}
-        return json.dumps([left_out, settings, kept], sort_keys=True)
+    def but(*left_out: str) -> bytes:
+        hashed = others.copy()
+        hashed.update(json.dumps([left_out, [weights[key] for key in WEIGHTS if key not in left_out]]).encode())
+        return hashed.digest()
 
     return but(), [but(key) for key in WEIGHTS], but(*WEIGHTS)
