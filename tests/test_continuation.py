@@ -179,7 +179,7 @@ def test_a_forced_row_whose_first_fails_ends_with_the_earlier_results_of_the_oth
     assert "Traceback" not in told
     after = made()
     assert [each["status"] for each in after.values()] == ["failed", "completed", "completed"]
-    assert [len(each["attempts"]) for each in after.values()] == [2, 2, 2]
+    assert [len(each["attempts"]) for each in after.values()] == [2, 1, 2]  # the second is as it was
     assert pixels("outputs")[1:] == pictures[1:]
 
 

@@ -204,7 +204,7 @@ class _Attempt:
         self.claim.check()  # of a folder that was removed or taken over, that is the error
         if self.replaced:
             with suppress(OSError):
-                runs.write_manifest(self.claim, self.replaced | {"attempts": self.manifest["attempts"]})
+                runs.write_manifest(self.claim, self.replaced)
             return
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
         message = "interrupted" if interrupted else str(error) or type(error).__name__

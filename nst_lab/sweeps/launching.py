@@ -4,6 +4,7 @@ import os
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -73,6 +74,7 @@ class _Sweep:
             launcher=this_process() if self.master.hydra.launcher._target_ == JOBLIB else None,
         )
         self.made: set[Path] = set()  # in this process
+        self.handed: Counter[Path] = Counter()  # how often to a launcher
         self.before = {item.folder: _launches(item.folder) for item in pending}
         self._record()
 
@@ -129,7 +131,8 @@ class _Sweep:
                 self._tell_killed(item)
             return "killed" if state == "killed" and launches.count(self.launch.name) == 1 else "settled"
         tried_elsewhere = state == "failed" and launches != self.before[item.folder]
-        done = state == "completed" and not item.cell.config.force
+        # A completed run that could not be made again is as it was, and does not tell of the attempt.
+        done = state == "completed" and (not item.cell.config.force or self.handed[item.folder] > 1)
         return "settled" if done or tried_elsewhere else "free"
 
     def _tell_killed(self, item: Planned) -> None:
@@ -155,6 +158,7 @@ class _Sweep:
         if self.master.hydra.launcher._target_ == IN_THIS_PROCESS:
             self._make_here(items, done)
             return None
+        self.handed.update(item.folder for item in items)
         cells = [(done + index, item.cell.all_overrides) for index, item in enumerate(items)]
         jobs = [[cells[index] for index in batch] for batch in batches([item.cell.config for item in items])]
         launch = replace(self.launch, jobs=dict(enumerate(jobs, done)))
