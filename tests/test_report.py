@@ -331,7 +331,7 @@ def test_a_run_opens_large_and_arrow_keys_lead_from_run_to_run(reported, visit):
     assert "woodcut_waves" in page.locator("#run h2").inner_text()
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
-    assert "woodcut_waves" in page.evaluate("label(current)")
+    page.wait_for_function("label(current).includes('woodcut_waves')")  # the page hears of the end of a dialog later
     assert page.evaluate("document.activeElement.className") == "open"
 
 
