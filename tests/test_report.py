@@ -359,7 +359,7 @@ def test_two_runs_are_compared_by_keyboard_alone(reported, visit):
     assert page.evaluate("document.getElementById('divider').value") == "52"
     assert page.evaluate(clip) != before
     assert page.locator("#slider .differences tbody").first.inner_text().split() == ["loss.content_weight", "1", "10"]
-    page.wait_for_function("[...document.querySelectorAll('.frame img')].every((image) => image.naturalWidth === 32)")
+    wait_until(page, "[...document.querySelectorAll('.frame img')].every((image) => image.naturalWidth === 32)")
     page.keyboard.press("n")
     assert page.evaluate("pair[0] !== pair[1]")
     page.keyboard.press("Escape")
@@ -443,7 +443,7 @@ def test_one_run_has_a_report(swept, tmp_path, visit):
 def test_a_report_that_was_moved_away_still_shows_its_thumbnails(reported, tmp_path, visit):
     page = visit(Path(shutil.copy(reported, tmp_path / "alone.html")))
     shown = "[...document.querySelectorAll('#matrix img')]"
-    page.wait_for_function(f"{shown}.every((image) => image.src.startsWith('data:') && image.naturalWidth)")
+    wait_until(page, f"{shown}.every((image) => image.src.startsWith('data:') && image.naturalWidth)")
 
 
 def test_500_runs_are_shown_within_seconds(crowd, visit):
