@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from nst_lab.config.composition import conf_directory, flat
+from nst_lab.config.values import value_at
 from nst_lab.running.runs import HOUSEKEEPING, NEUTRAL
 
 REPEAT = "seed"  # runs that are equal in all other settings are repeats
@@ -51,7 +52,7 @@ def settings_of(manifest: dict[str, Any]) -> dict[str, Any]:
     used = {f"bytes of {name}": _shortened(value) for name, value in hashes.items()}
     settings = {key: _hashable(value) for key, value in flat(config).items()} | used
     settings["result_version"] = _inner(manifest.get("result_version"))
-    if settings.get("init.kind") == "run" and flat(manifest["config"]).get("runner.continuation"):
+    if settings.get("init.kind") == "run" and value_at(manifest, "config.runner.continuation"):
         settings |= {"init.run": None, "bytes of init": "run"}
     return settings | {key: _hashable(value) for key, value in NEUTRAL.items() if key not in settings}
 

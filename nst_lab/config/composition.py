@@ -254,6 +254,8 @@ def finish(composed: DictConfig) -> Config:
     config.out_dir = str(Path(expanduser(config.out_dir)))
     if config.model.weights is not None:
         config.model.weights = str(Path(expanduser(config.model.weights)))
+    if config.init.run is not None:
+        config.init.run = str(Path(expanduser(config.init.run)))
     fill_derived(config)
     config.convention_overrides = overrides_of(config)
     try:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nst_lab.config.schema import Config, run_to_start_from
+from nst_lab.config.values import value_at
 from nst_lab.errors import ConfigError
 from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import checkpoint, runs
@@ -41,14 +42,12 @@ def take_over(config: Config) -> tuple[Tensor, Tensor] | None:
     run = run_to_start_from(config)
     if run is None or not config.init.curvature:
         return None
-    folder = runs.result_to_start_from(run).parent
-    settings = (runs.read_manifest(folder) or {}).get("config")
-    start = settings.get("init") if isinstance(settings, dict) else None
-    if not (isinstance(start, dict) and start.get("curvature")):
+    if not value_at(runs.read_manifest(Path(run)), "config.init.curvature"):
         return None
+    space = _space(config)
     try:
-        left = checkpoint.load(Path(folder, NAME))
-        return (left["moves"], left["changes"]) if left["space"] == _space(config) else None
+        left = checkpoint.load(Path(run, NAME))
+        return (left["moves"], left["changes"]) if left["space"] == space else None
     except Exception as error:  # a damaged file leads torch to errors of many kinds
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(

@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import dataclass
 from operator import attrgetter
-from os.path import expanduser  # unlike that of Path, it takes what cannot be a name
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +214,7 @@ def result_to_start_from(folder: str) -> Path:
     Raises:
         ConfigError: there is no completed run.
     """
-    run = Path(expanduser(folder))
+    run = Path(folder)
     manifest = read_manifest(run) or {}
     completed = manifest.get("status") == "completed" and str(manifest.get("fingerprint")).startswith(digits(run))
     if not completed or not (run / RESULT).is_file():

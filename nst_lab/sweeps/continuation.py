@@ -26,7 +26,9 @@ STOOD_FOR = ("style.profile", "layers.content_profile", "layers.style_profile", 
 def continued(composer: Composer, cells: Sequence[Cell], own: Sequence[str]) -> list[Cell]:
     """The cells, each that has `runner.continuation` and a neighbour composed again so that it goes on from that one.
 
-    It then starts from the neighbour's result at full size, without what helps from a start that is far away, and has
+    Neighbours differ in weights alone: in one if there is such a cell before it, and of several the latest. So a row of
+    weights goes on from value to value, and in a grid the first of a row from the first of the row before it. The cell
+    then starts from the neighbour's result at full size, without what helps from a start that is far away, and has
     the evaluations that the key says. The first of a group stays as it is: the run that it is in every sweep.
 
     Args:
@@ -35,16 +37,28 @@ def continued(composer: Composer, cells: Sequence[Cell], own: Sequence[str]) -> 
         own: overrides that configure Hydra.
     """
     made: list[Cell] = []
-    for cell, neighbour in zip(cells, neighbours([cell.config for cell in cells]), strict=True):
-        if neighbour is None:
+    latest: dict[bytes, int] = {}  # by what cells have in common
+    for index, cell in enumerate(cells):
+        if not _can_go_on(cell.config):
             made.append(cell)
-        elif _common(cells[neighbour].config)[0] == _common(cell.config)[0]:
-            made.append(made[neighbour])  # the same run, given twice
-        else:
+            continue
+        same, but_one, but_all = _common(cell.config)
+        neighbour = max((latest[key] for key in but_one if key in latest), default=latest.get(but_all))
+        if same in latest:
+            made.append(made[latest[same]])  # the same run, given twice
+        elif neighbour is not None:
             more = _from(made[neighbour].config, cell.config)
             with Deferral():  # as when it was first composed
                 made.append(Cell(cell.overrides, composer.cell([*own, *cell.overrides, *more]), more))
+        else:
+            made.append(cell)
+        latest.update(dict.fromkeys((same, *but_one, but_all), index))
     return made
+
+
+def _can_go_on(config: Config) -> bool:
+    """Whether that is asked for, and the shape of the result known before there is one to start from."""
+    return config.runner.continuation is not None and bool(config.content.image or config.style.images)
 
 
 def _from(neighbour: Config, config: Config) -> tuple[str, ...]:
@@ -61,25 +75,6 @@ def given(overrides: Sequence[str]) -> Sequence[str]:
         if keys[-len(added) :] == added:
             return overrides[: -len(added)]
     return overrides
-
-
-def neighbours(configs: Sequence[Config]) -> list[int | None]:
-    """For each cell the one before it that it goes on from; None where it has its own start.
-
-    Both differ in weights alone: in one if there is such a cell, and of several in the latest. So a row of weights goes
-    on from value to value, and in a grid the first of a row from the first of the row before it.
-    """
-    latest: dict[bytes, int] = {}  # by what cells have in common
-    found: list[int | None] = []
-    for index, config in enumerate(configs):
-        if config.runner.continuation is None or not (config.content.image or config.style.images):
-            found.append(None)  # and no shape to be had before there is a result
-            continue
-        same, but_one, but_all = _common(config)
-        one = max((latest[key] for key in but_one if key in latest), default=None)
-        found.append(latest.get(same, latest.get(but_all) if one is None else one))
-        latest.update(dict.fromkeys((same, *but_one, but_all), index))
-    return found
 
 
 def _common(config: Config) -> tuple[bytes, list[bytes], bytes]:

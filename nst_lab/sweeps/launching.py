@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from nst_lab.command_line import printable
 from nst_lab.config.composition import Composer
 from nst_lab.config.grammar import quoted
-from nst_lab.config.schema import DIGITS, run_to_start_from
+from nst_lab.config.schema import run_to_start_from
 from nst_lab.errors import ConfigError
 from nst_lab.running import runs
 from nst_lab.running.claims import POLL_SECONDS, Claim, ClaimLostError, HeldError, Watch, standing
@@ -94,7 +94,7 @@ class _Sweep:
         fruitless = 0
         while fruitless < FRUITLESS_PASSES:
             states = {item.folder: self._state(item) for item in self.pending}
-            left = {item.identity.fingerprint[:DIGITS] for item in self.pending if states[item.folder] != "settled"}
+            left = {folder for folder, state in states.items() if state != "settled"}
             free = [item for item in self.pending if states[item.folder] == "free" and not _has_to_wait(item, left)]
             killed = [item for item in self.pending if states[item.folder] == "killed"]
             held = {folder for folder, state in states.items() if state == "held"}
@@ -181,10 +181,10 @@ class _Sweep:
         return [process.pid for process in ours if alive(process)]
 
 
-def _has_to_wait(item: Planned, left: set[str]) -> bool:
+def _has_to_wait(item: Planned, left: set[Path]) -> bool:
     """Whether a cell starts from the result of a run that is not made yet."""
     run = run_to_start_from(item.cell.config)
-    return run is not None and runs.digits(run) in left
+    return run is not None and Path(run) in left
 
 
 def _launches(folder: Path) -> list[str | None]:

@@ -11,7 +11,7 @@ import pytest
 from conftest import UNBOUNDED
 from launched import check_curves, check_that_nothing_is_broken, complaints, complete, made, results, run_folders, start
 
-# Cells of some seconds, one thread each.
+# Cells of some seconds, one thread each: all signals come before the end of the sweep.
 CELLS = (
     "-m", *UNBOUNDED, "optimizer.evaluations=400", "optimizer.tolerance=0", "init=noise", "seed=range(8)", "threads=1",
     "log.checkpoint_seconds=0.05",
@@ -48,15 +48,13 @@ def test_a_sweep_signalled_at_random_moments_ends_as_one_left_alone(untouched, t
     chance = random.Random(batch)
     numbers = SIGNALS * 2
     chance.shuffle(numbers)
-    # So that all signals come before the end of the sweep, on a fast machine and in batches, too.
-    longest = min(0.6, sum(manifest["seconds"] for manifest in made(untouched)) / 20)
     cells = (*CELLS, f"runner.batch={batch}")
     for number in numbers:
         process = start(tmp_path, *cells)
         earlier = claims(tmp_path)  # of what was killed
         while process.poll() is None and claims(tmp_path) <= earlier:
             time.sleep(0.005)
-        time.sleep(chance.uniform(0, longest))
+        time.sleep(chance.uniform(0, 0.6))
         assert process.poll() is None
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
