@@ -161,6 +161,29 @@ def sweep(swept, tmp_path) -> Path:
     return Path(shutil.copytree(swept, tmp_path / "outputs/sweep"))
 
 
+@pytest.fixture(scope="module")
+def reported(swept, tmp_path_factory):
+    """A copy of the sweep with its report, not to be changed."""
+    from nst_lab.comparison.command import command
+
+    folder = shutil.copytree(swept, tmp_path_factory.mktemp("reported") / "my sweep")
+    assert command([str(folder), "--max-content", "0.2"]) == 0
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """The report of 500 generated runs."""
+    from many_runs import generate
+
+    from nst_lab.comparison.command import command
+
+    folder = tmp_path_factory.mktemp("crowd") / "many"
+    generate(folder, 500, size=64, evaluations=100)
+    assert command([str(folder)]) == 0
+    return folder / "report.html"
+
+
 @pytest.fixture
 def own_figure(here):
     """Write `small.yaml` into a folder of figures of one's own."""
