@@ -6,6 +6,8 @@ import torch
 import nst_lab
 from nst_lab.app import command
 from nst_lab.config.statistics import STATISTICS
+from nst_lab.optimisation.synthesis import Synthesis
+from nst_lab.running.inputs import load_inputs
 
 pytestmark = [
     pytest.mark.gpu,
@@ -82,6 +84,24 @@ def test_a_batch_makes_what_its_cells_make_alone(here):
     for key, (_, lines) in by_settings("alone").items():
         totals = [line["total"] for line in together[key]]
         assert totals == pytest.approx([line["total"] for line in lines], rel=1e-4)
+
+
+def test_a_step_waits_for_the_device_only_where_it_reads_the_numbers():
+    config = nst_lab.compose([*BASE, "device=cuda", "optimizer.evaluations=9"])
+    synthesis = Synthesis(load_inputs(config), config)
+    first = [synthesis.step() for _ in range(3)]
+    torch.cuda.set_sync_debug_mode("error")  # of whatever waits, but not of events
+    try:
+        later = [synthesis.step() for _ in range(3)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert [step.evaluation for step in first + later] == [1, 2, 3, 4, 5, 6]
+
+
+def test_evaluating_ahead_changes_nothing(monkeypatch):
+    ahead = run("device=cuda", "optimizer.evaluations=8")
+    monkeypatch.setattr("nst_lab.optimisation.optimize.ASYNCHRONOUS", set())
+    assert ahead.history == pytest.approx(run("device=cuda", "optimizer.evaluations=8").history, rel=1e-4)
 
 
 def test_strips_are_the_whole_picture():

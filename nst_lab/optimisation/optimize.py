@@ -13,6 +13,7 @@ from torch import Tensor
 from nst_lab.config.schema import Optimizer
 from nst_lab.images.pictures import size_of
 from nst_lab.losses.objective import Losses, Objective, Seen, see_together
+from nst_lab.optimisation.ahead import ASYNCHRONOUS, read_later
 from nst_lab.optimisation.averaging import Average
 from nst_lab.optimisation.bounds import BoundedLBFGS, Box, StraightThrough
 from nst_lab.optimisation.device_memory import with_less_memory
@@ -106,6 +107,16 @@ OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer, Parametrisation, Box | None, 
 }
 
 
+@dataclass(frozen=True)
+class Moved:
+    """An evaluation after which the picture has moved on, and the numbers of it that are still to be read."""
+
+    evaluation: int
+    image: Tensor
+    losses: Losses
+    numbers: Tensor
+
+
 class Optimisation:
     """Minimises an objective from a picture, one closure evaluation per `step`; iterating goes on until it stops.
 
@@ -162,6 +173,7 @@ class Optimisation:
         self.progress = Progress(options.tolerance, options.window)
         self.kept: Step | None = None  # the last accepted step
         self.stopped = self.diverged = False
+        self.evaluated: Tensor | None = None  # the present picture, once it is evaluated
         self.losses: Losses
 
     def recall(self, moves: Tensor, changes: Tensor) -> None:
@@ -187,7 +199,7 @@ class Optimisation:
         return step
 
     def begin(self) -> Tensor:
-        """The picture that this step evaluates, with the graph behind it."""
+        """The picture that is evaluated next, with the graph behind it."""
         if self.evaluation == self.revived and isinstance(self.optimizer, LBFGS):
             self.optimizer.begin_anew()
         self.variable.grad = None
@@ -197,6 +209,7 @@ class Optimisation:
 
     def loss(self, *seen: Seen) -> Tensor:
         """What the optimiser follows at that picture; of which `see_together` may have seen all that counts."""
+        assert self.evaluated is not None  # it has begun
         if self.evaluation < self.revived:
             self.losses, more = self.objective.reviving(self.evaluated, *seen)
             self.followed = self.losses.total + more
@@ -204,6 +217,16 @@ class Optimisation:
             self.losses = self.objective(self.evaluated, *seen)
             self.followed = self.losses.total
         return self.followed
+
+    def let_go(self) -> None:
+        """Let go of the graph behind an evaluation, whose gradient is there."""
+        self.followed = self.followed.detach()
+        self.losses = self.losses.with_values([value.detach() for value in self.losses.values()])
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is an evaluation left of the budget."""
+        return self.evaluation < self.final
 
     @property
     def kind(self) -> Hashable:
@@ -216,27 +239,30 @@ class Optimisation:
         if self.limits is not None and not self.options.name.startswith("lbfgs"):
             self.variable.data.copy_(self.limits.project(self.variable.data))
 
-    def measured(self) -> Tensor:
-        """All that `tell` needs of that move, on the device."""
+    def moved(self) -> Moved:
+        """What `tell` needs of the evaluation before that move, its numbers on the device."""
+        assert self.evaluated is not None  # at that picture
         norm = torch.linalg.vector_norm(self._free_gradient(self.before)) * self.options.pixel_scale
         moved = (self.before != self.variable.detach()).any()
         rejected = self.optimizer.rejected if isinstance(self.optimizer, LBFGS) else torch.zeros_like(moved)
         scalars = (*self.losses.values(), norm, rejected, moved)
-        return torch.stack([value.detach().to(norm).reshape(()) for value in scalars])
-
-    def tell(self, read: list[float]) -> Step:
-        """The step, from what `move` returned, read from the device."""
-        *losses, norm, rejected, moved = read
-        self.losses = self.losses.with_values(torch.tensor(losses, dtype=self.variable.dtype).unbind())
+        numbers = torch.stack([value.to(norm).reshape(()) for value in scalars])
         self.evaluation += 1
-        total = losses[len(self.losses.terms)]
-        named = dict(zip((*self.losses.terms, "total"), losses, strict=False)) | {"gradient": norm}
-        failure = not_finite(named, self.evaluation)
+        image, self.evaluated = self.evaluated.detach(), None
+        return Moved(self.evaluation, image, self.losses, numbers)
+
+    def tell(self, made: Moved, read: list[float]) -> Step:
+        """The step of an evaluation, from its numbers read from the device."""
+        *losses, norm, rejected, moved = read
+        measured = made.losses.with_values(torch.tensor(losses, dtype=self.variable.dtype).unbind())
+        total = losses[len(measured.terms)]
+        named = dict(zip((*measured.terms, "total"), losses, strict=False)) | {"gradient": norm}
+        failure = not_finite(named, made.evaluation)
         accepted = failure is None and not rejected
         stop = failure or self._judge(total, norm, bool(moved))
         self.stopped, self.diverged = stop is not None, failure is not None
         gradient_norm = torch.tensor(norm, dtype=self.variable.dtype)
-        step = Step(self.evaluation, self.evaluated.detach(), self.losses, gradient_norm, accepted, stop, self.scale)
+        step = Step(made.evaluation, made.image, measured, gradient_norm, accepted, stop, self.scale)
         if accepted:
             self.kept = step
         if accepted and self.average is not None:
@@ -264,7 +290,7 @@ class Optimisation:
 
     def _judge(self, total: float, norm: float, moved: bool) -> Stop | None:
         stop = self.progress.judge(total, norm, moved)
-        if stop is None and self.evaluation == self.final:
+        if stop is None and not self.goes_on:
             stop = Stop("budget", f"all {self.evaluation} evaluations used")
         return stop
 
@@ -307,22 +333,21 @@ class Optimisation:
 def step_together(optimisations: Sequence[Optimisation]) -> list[Step]:
     """One step of each. Their objectives share a network, which sees their pictures, of one size, as a batch.
 
-    The device is waited for once. Where it has not the memory, they are evaluated one by one, and strip by strip.
+    The device is waited for once, and an asynchronous one has the next evaluation to do meanwhile. That of a run which
+    then ends is for nothing. Where it has not the memory, they are evaluated one by one, and strip by strip.
 
     Raises:
         DeviceMemoryError: even so.
     """
-
-    def one_by_one() -> None:
-        for each in optimisations:
-            each.objective.in_strips = True
-            _evaluate([each])
-
-    with_less_memory(lambda: _evaluate(optimisations), one_by_one)
+    _evaluate_within_memory([each for each in optimisations if each.evaluated is None])
     _move(optimisations)
-    measured = [each.measured() for each in optimisations]
-    read = iter(torch.cat(measured).tolist())
-    return [each.tell(list(islice(read, len(values)))) for each, values in zip(optimisations, measured, strict=True)]
+    moved = [each.moved() for each in optimisations]
+    read = read_later(torch.cat([each.numbers for each in moved]))
+    if optimisations[0].variable.device.type in ASYNCHRONOUS:
+        _evaluate_within_memory([each for each in optimisations if each.goes_on])
+    numbers = iter(read())
+    pairs = zip(optimisations, moved, strict=True)
+    return [each.tell(made, list(islice(numbers, len(made.numbers)))) for each, made in pairs]
 
 
 def _move(optimisations: Sequence[Optimisation]) -> None:
@@ -348,8 +373,19 @@ def _move_alike(alike: Sequence[Optimisation]) -> None:
         one_by_one()
 
 
+def _evaluate_within_memory(optimisations: Sequence[Optimisation]) -> None:
+    """Losses and gradients at the present pictures, where it must be one by one and strip by strip."""
+
+    def one_by_one() -> None:
+        for each in optimisations:
+            each.objective.in_strips = True
+            _evaluate([each])
+
+    if optimisations:
+        with_less_memory(lambda: _evaluate(optimisations), one_by_one)
+
+
 def _evaluate(optimisations: Sequence[Optimisation]) -> None:
-    """Losses and gradients at the present pictures."""
     pictures = [each.begin() for each in optimisations]
     if len(pictures) == 1:
         losses = [optimisations[0].loss()]
@@ -358,4 +394,4 @@ def _evaluate(optimisations: Sequence[Optimisation]) -> None:
         losses = [each.loss(own) for each, own in zip(optimisations, seen, strict=True)]
     torch.autograd.backward(losses)
     for each in optimisations:
-        each.followed = each.followed.detach()  # from the graph behind it
+        each.let_go()

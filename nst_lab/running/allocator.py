@@ -1,23 +1,23 @@
-"""What the allocator of the C library does with the memory of tensors that have gone: keep it, or give it back.
+"""What becomes of the memory of tensors that have gone: it is kept for others, or given back at once.
 
-By default glibc comes to keep blocks of up to 32 MiB for others that fit in there. That saves the mapping of new ones,
-a sixth of the time of an evaluation at 512x512 px; but at 1024x1024 px, where it saves a few hundredths, layers and
-weights of that size leave 0.2 GB of holes between them.
+By default glibc maps a block of more than 32 MiB anew for every tensor, as the layers of pictures from 362x362 px on
+are, and each of its pages costs a fault. To keep all memory saves a seventh of the time of an evaluation at 512x512 px;
+but what is kept has holes, of a gigabyte at 768x768 px. Large pictures give all back; with pages of 2 MiB, which
+`nst_lab/__init__.py` asks for, that costs little.
 """
 
 import ctypes
 from contextlib import suppress
 
-LARGE = 10**6  # pixels of a picture
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of parameters in malloc.h of glibc
-KEPT = 32 * 2**20, 64 * 2**20  # the largest blocks to keep, and of free ones at the end of the heap; glibc's own limits
-GIVEN_BACK = 4 * 2**20, 128 * 2**10
+LARGE = 2**18  # pixels; a larger picture gives back
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # names of parameters in malloc.h of glibc
+KEPT = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1}  # no block is mapped, and all of the heap stays
+GIVEN_BACK = {MMAP_MAX: 2**16, MMAP_THRESHOLD: 4 * 2**20, TRIM_THRESHOLD: 128 * 2**10}
 
 
-def keep_blocks(height: int, width: int) -> None:
-    """Choose what suits a picture of this size, for the whole process. Other C libraries are left as they are."""
-    block, end = GIVEN_BACK if height * width >= LARGE else KEPT
+def keep_blocks(pixels: int) -> None:
+    """Choose what suits a picture of so many, for the whole process. Other C libraries are left as they are."""
     with suppress(AttributeError, OSError, TypeError):  # none with such a function
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(MMAP_THRESHOLD, block)
-        mallopt(TRIM_THRESHOLD, end)
+        for parameter, value in (GIVEN_BACK if pixels > LARGE else KEPT).items():
+            mallopt(parameter, value)

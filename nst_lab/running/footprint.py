@@ -16,9 +16,13 @@ from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
 from nst_lab.network.strips import STRIP_VALUES, STRIPED
 from nst_lab.optimisation.scales import in_strips
 from nst_lab.optimisation.synthesis import resolve_device
+from nst_lab.running import allocator
 from nst_lab.running.inputs import check_sizes, sizes_from_headers
 
-PROCESS_BYTES = 730 * 2**20  # Python, torch, TensorBoard, and what an allocator keeps; measured on Linux
+PROCESS_BYTES = 630 * 2**20  # Python, torch, TensorBoard; measured on Linux
+# What the allocator keeps: a little always, and where it gives nothing back so many times the widest layer.
+LEAST_KEPT = 100 * 2**20
+KEPT_LAYERS = 8
 FLOAT_BYTES = 4
 # Pictures that an optimiser holds beside the pairs of L-BFGS: the variable, its gradient, what was accepted, …
 PICTURES = 12
@@ -39,8 +43,18 @@ def memory_bytes(config: Config, height: int, width: int, batch: int = 1) -> int
         # With bounds the pairs once more, in the space of the free pixels.
         pictures += 2 * config.optimizer.history * (2 if config.optimizer.bounds == "project" else 1)
     each = _activation_bytes(config, layers, height, width) + FLOAT_BYTES * pictures * 3 * height * width
-    process = 0 if resolve_device(config.device).type == "cuda" else PROCESS_BYTES
+    on_cuda = resolve_device(config.device).type == "cuda"
+    process = 0 if on_cuda else PROCESS_BYTES + _kept_bytes(config, layers, height * width, batch)
     return round(process + FLOAT_BYTES * filters + batch * each)
+
+
+def _kept_bytes(config: Config, layers: Sequence[Layer], pixels: int, batch: int) -> float:
+    """Of memory that is free, but not given back."""
+    if pixels > allocator.LARGE:
+        return LEAST_KEPT
+    widest = max((layer.channels * pixels / layer.stride**2 for layer in layers), default=0)
+    value_bytes = 2 if config.precision == "bf16" else FLOAT_BYTES
+    return max(LEAST_KEPT, KEPT_LAYERS * value_bytes * widest * batch)
 
 
 def _activation_bytes(config: Config, layers: Sequence[Layer], height: int, width: int) -> float:
