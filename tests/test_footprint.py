@@ -93,10 +93,10 @@ def test_of_a_large_picture_every_layer_is_given_back_at_once(pixels, given_back
     """Blocks of 16 and 64 MiB, every other one of which goes: holes that only a mapping of their own can give back."""
     script = f"""
 import torch
-from nst_lab.running.allocator import keep_blocks
+from nst_lab.running.allocator import keep_or_give_back
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
-keep_blocks({pixels})
+keep_or_give_back({pixels})
 blocks = [torch.ones({block}) for _ in range(20)]
 before = resident()
 del blocks[::2]

@@ -9,15 +9,20 @@ but what is kept has holes, of a gigabyte at 768x768 px. Large pictures give all
 import ctypes
 from contextlib import suppress
 
-LARGE = 2**18  # pixels; a larger picture gives back
+LARGE = 2**18  # pixels of a picture, above which all is given back
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # names of parameters in malloc.h of glibc
 KEPT = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1}  # no block is mapped, and all of the heap stays
 GIVEN_BACK = {MMAP_MAX: 2**16, MMAP_THRESHOLD: 4 * 2**20, TRIM_THRESHOLD: 128 * 2**10}
 
 
-def keep_blocks(pixels: int) -> None:
+def gives_back(pixels: int) -> bool:
+    """Whether a picture of so many gives back what has gone, and keeps nothing."""
+    return pixels > LARGE
+
+
+def keep_or_give_back(pixels: int) -> None:
     """Choose what suits a picture of so many, for the whole process. Other C libraries are left as they are."""
     with suppress(AttributeError, OSError, TypeError):  # none with such a function
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in (GIVEN_BACK if pixels > LARGE else KEPT).items():
+        for parameter, value in (GIVEN_BACK if gives_back(pixels) else KEPT).items():
             mallopt(parameter, value)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -44,25 +45,27 @@ def memory_bytes(config: Config, height: int, width: int, batch: int = 1) -> int
         pictures += 2 * config.optimizer.history * (2 if config.optimizer.bounds == "project" else 1)
     each = _activation_bytes(config, layers, height, width) + FLOAT_BYTES * pictures * 3 * height * width
     on_cuda = resolve_device(config.device).type == "cuda"
-    process = 0 if on_cuda else PROCESS_BYTES + _kept_bytes(config, layers, height * width, batch)
+    process = 0 if on_cuda else PROCESS_BYTES + _kept_bytes(config, layers, height, width, batch)
     return round(process + FLOAT_BYTES * filters + batch * each)
 
 
-def _kept_bytes(config: Config, layers: Sequence[Layer], pixels: int, batch: int) -> float:
+def _kept_bytes(config: Config, layers: Sequence[Layer], height: int, width: int, batch: int) -> int:
     """Of memory that is free, but not given back."""
-    if pixels > allocator.LARGE:
+    if allocator.gives_back(height * width):
         return LEAST_KEPT
-    widest = max((layer.channels * pixels / layer.stride**2 for layer in layers), default=0)
+    widest = max((_values(layer, height, width) for layer in layers), default=0)
     value_bytes = 2 if config.precision == "bf16" else FLOAT_BYTES
     return max(LEAST_KEPT, KEPT_LAYERS * value_bytes * widest * batch)
 
 
+def _values(layer: Layer, height: int, width: int) -> int:
+    """Of an activation, for a picture of that size."""
+    return layer.channels * (height // layer.stride) * (width // layer.stride)
+
+
 def _activation_bytes(config: Config, layers: Sequence[Layer], height: int, width: int) -> float:
     """Of one evaluation."""
-
-    def values(layer: Layer) -> int:
-        return layer.channels * (height // layer.stride) * (width // layer.stride)
-
+    values = partial(_values, height=height, width=width)
     contents, taps = content_taps(config), needed_taps(config)
     beside = STATISTICS[config.loss.statistic].workspace * max(
         (values(LAYERS[name]) for own in layers_of_styles(config) for name in own), default=0

@@ -219,7 +219,7 @@ class _Attempt:
     def _prepare(self) -> tuple[Inputs, Synthesis]:
         """Everything that can be missing or not fit, before anything of an earlier attempt is given up."""
         inputs = load_inputs(self.config)
-        allocator.keep_blocks(prod(sizes_from_headers(self.config)[0]))
+        allocator.keep_or_give_back(prod(sizes_from_headers(self.config)[0]))
         network, memory, unscaled_filters = shared_network(self.config, self.identity.hashes)
         self.manifest["unscaled_filters"] = unscaled_filters
         known = None if self.resumed else curvature.take_over(self.config)
