@@ -38,11 +38,11 @@ def asynchronous(monkeypatch):
 
 @pytest.fixture
 def passes(monkeypatch) -> list[int]:
-    """Pictures in every pass of a network that has a gradient."""
+    """Pictures in every pass of a network whose gradient an optimiser asks for; it has a variable of its own."""
     seen, forward = [], VGG19.forward
 
     def counted(network: VGG19, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        if image.requires_grad:
+        if image.requires_grad and not image.is_leaf:
             seen.append(len(image))
         return forward(network, image)
 

@@ -85,14 +85,15 @@ def test_the_trajectory_is_torchs_where_no_safeguard_acts(history):
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 9))
-def test_the_direction_is_that_of_the_two_loop_recursion(seed: int, history: int, pairs: int):
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 9), st.booleans())
+def test_the_direction_is_that_of_the_two_loop_recursion(seed: int, history: int, pairs: int, preconditioned: bool):
     random = torch.Generator().manual_seed(seed)
     matrix = torch.randn(N, N, dtype=torch.float64, generator=random)
     hessian = matrix @ matrix.mT + torch.eye(N, dtype=torch.float64)
     moves = torch.randn(pairs, N, dtype=torch.float64, generator=random)
     gradient = torch.randn(N, dtype=torch.float64, generator=random)
-    memory = Pairs(torch.zeros(1, N, dtype=torch.float64), history)
+    first = 0.1 + torch.rand(N, dtype=torch.float64, generator=random) if preconditioned else torch.ones(N).double()
+    memory = Pairs(torch.zeros(1, N, dtype=torch.float64), history, first if preconditioned else None)
     for move in moves:
         memory.add(move[None], (hessian @ move)[None], wanted=torch.tensor([True]))
     found, told = memory.direction(gradient[None])
@@ -103,10 +104,30 @@ def test_the_direction_is_that_of_the_two_loop_recursion(seed: int, history: int
         shares.append(move.dot(direction) / move.dot(change))
         direction = direction - shares[-1] * change
     move, change = kept[-1]
-    direction = direction * move.dot(change) / change.dot(change)
+    direction = first * direction * move.dot(change) / change.dot(first * change)
     for (move, change), share in zip(kept, reversed(shares), strict=True):
         direction = direction + (share - change.dot(direction) / move.dot(change)) * move
     torch.testing.assert_close(found[0], direction, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", [LBFGS, BoundedLBFGS])
+def test_a_preconditioner_is_a_change_of_the_variable(kind):
+    """L-BFGS of x from P goes as that of P^-1/2 x goes from the identity, whatever the curvature."""
+    random = torch.Generator().manual_seed(5)
+    start = 0.3 + 0.3 * torch.rand(1, 3, 2, 4, dtype=torch.float64, generator=random)
+    roots = torch.logspace(-0.5, 0.5, N, dtype=torch.float64)[torch.randperm(N, generator=random)].view_as(start)
+
+    def made(begin: Tensor, scale: Tensor | float, **more) -> LBFGS:
+        given = {"learning_rate": 1.0, "history": 4, "pixel_range": 1.0} | more
+        if kind is BoundedLBFGS:
+            given["box"] = Box(0.1 / scale * torch.ones_like(start), 0.5 / scale * torch.ones_like(start))
+        return kind((begin / scale).requires_grad_(), **given)
+
+    ours = trajectory(made(start, 1.0, preconditioner=roots.square()), quadratic, 25)
+    theirs = trajectory(made(start, roots, picture=lambda change: change * roots), lambda z: quadratic(roots * z), 25)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, roots * other, rtol=1e-6, atol=1e-9)
+    assert quadratic(ours[-1]) < 1e-3 * quadratic(ours[0])
 
 
 @pytest.mark.parametrize("room", [3, 6, 9])

@@ -193,6 +193,7 @@ class Optimizer:
     learning_rate: Conventional[float] = _more_than(0, at_most=1e30)  # times any momentum, a number of 32 bits
     history: Conventional[int] = _between(1, 10_000)
     warm_start: Conventional[str] = _one_of("none", "colors")
+    preconditioner: Conventional[str] = _one_of("none", "content")
     revive: Conventional[int] = _at_least(0)
     betas: Conventional[list[float]] = _between(0, 0.999999)
     momentum: Conventional[float] = _between(0, 1)

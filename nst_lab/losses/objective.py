@@ -180,11 +180,21 @@ class Objective(nn.Module):
         if content is None or not self.content_layers:
             return {}
 
-        def represent() -> dict[str, Tensor]:
-            activations = self._see(content, self.content_layers, {}).activations
-            return {layer: activations[layer] for layer in self.content_layers}
+        def activations() -> dict[str, Tensor]:
+            seen = self._see(content, self.content_layers, {}).activations
+            return {layer: seen[layer] for layer in self.content_layers}
 
-        return self.memory.recall(("content", tuple(self.content_layers), digest(content)), represent)
+        return self.memory.recall(("content", tuple(self.content_layers), digest(content)), activations)
+
+    def represent(self, picture: Tensor) -> dict[str, Tensor]:
+        """The content representation of a picture (1, 3, H, W), by layer: that whose squared errors count."""
+        seen = self._guided(self._see(picture, self.content_layers, {}).activations)
+        return {layer: seen[layer] for layer in self.content_layers}
+
+    def content_share(self, layer: str) -> float:
+        """How much a squared error of one value of that layer counts among those of all content layers."""
+        values = self.content_targets[layer].numel() if self.loss.content_reduction == "mean" else 1
+        return self.content_layers[layer] / values
 
     def _guided(self, activations: dict[str, Tensor]) -> dict[str, Tensor]:
         """Activations of the content layers, each times what its mask makes of it."""

@@ -35,6 +35,7 @@ class LBFGS:
         history: number of correction pairs; each takes two pictures of memory.
         pixel_range: the range of the variable, which the step lengths refer to.
         picture: the linear map from a change of the variable to that of the picture, whose step lengths count.
+        preconditioner: P (1, …) of `Pairs`, by which the first step goes, too; the identity by default.
         leap: other pictures (B, …) to go to after the first evaluation: their losses decide whether from there or from
             the start.
     """
@@ -49,11 +50,12 @@ class LBFGS:
         history: int,
         pixel_range: float,
         picture: Callable[[Tensor], Tensor] = lambda change: change,
+        preconditioner: Tensor | None = None,
         leap: Tensor | None = None,
     ):
         self.variable, self.picture = variable, picture
         self.learning_rate, self.pixel_range = learning_rate, pixel_range
-        self.pairs = Pairs(variable, history)
+        self.pairs = Pairs(variable, history, preconditioner)
         vectors, numbers = torch.zeros_like(variable).flatten(1), variable.new_zeros(variable.shape[0])
         flags = torch.zeros_like(numbers, dtype=torch.bool)
         self.started = False  # whether the present loss was evaluated; the first picture is accepted whatever it is
@@ -117,7 +119,7 @@ class LBFGS:
     def kind(self) -> tuple[object, ...]:
         """What those have in common that can step as one batch."""
         shape, device, leaps = self.variable.shape[1:], self.variable.device, self.leap is not None
-        settings = self.learning_rate, self.pixel_range, self.pairs.history
+        settings = self.learning_rate, self.pixel_range, self.pairs.history, self.pairs.preconditioner.shape[1]
         return type(self), shape, self.variable.dtype, device, settings, self.started, leaps
 
     @classmethod
@@ -172,12 +174,12 @@ class LBFGS:
         return self.gradient if self.held is None else self.gradient.masked_fill(self.held, 0)
 
     def _aim(self) -> None:
-        """The next move of the accepted pictures: by the pairs, or down the gradient where these do not go down."""
+        """The next move of the accepted pictures: by the pairs, or by P and the gradient where these do not go down."""
         gradient = self._free_gradient()
         direction, modelled = self.pairs.direction(gradient, self.held)
         modelled &= dot(gradient, direction) < 0
         self.pairs.clear(~(modelled | self.rejected))
-        direction = torch.where(modelled[:, None], direction, -gradient)
+        direction = torch.where(modelled[:, None], direction, -self.pairs.preconditioner * gradient)
         self._set_move(gradient, direction, modelled, chosen=~self.rejected | self.leaping)
 
     def _leap(self, leap: Tensor) -> None:

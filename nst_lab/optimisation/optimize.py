@@ -73,7 +73,14 @@ class Step:
         return self.finish(self.image)
 
 
-def _lbfgs(variable: Tensor, options: Optimizer, space: Parametrisation, box: Box | None, leap: Tensor | None) -> LBFGS:
+def _lbfgs(
+    variable: Tensor,
+    options: Optimizer,
+    space: Parametrisation,
+    box: Box | None,
+    leap: Tensor | None,
+    preconditioner: Tensor | None,
+) -> LBFGS:
     kind = partial(BoundedLBFGS, box=box) if box is not None and options.bounds == "project" else LBFGS
     return kind(
         variable,
@@ -81,6 +88,7 @@ def _lbfgs(variable: Tensor, options: Optimizer, space: Parametrisation, box: Bo
         history=options.history,
         pixel_range=options.pixel_scale,
         picture=space.picture,
+        preconditioner=preconditioner,
         leap=leap,
     )
 
@@ -99,7 +107,9 @@ def _lbfgs_torch(variable: Tensor, options: Optimizer, *_: object) -> torch.opti
 
 
 Made = LBFGS | torch.optim.Optimizer
-OPTIMIZERS: dict[str, Callable[[Tensor, Optimizer, Parametrisation, Box | None, Tensor | None], Made]] = {
+OPTIMIZERS: dict[
+    str, Callable[[Tensor, Optimizer, Parametrisation, Box | None, Tensor | None, Tensor | None], Made]
+] = {
     "lbfgs": _lbfgs,
     "lbfgs_torch": _lbfgs_torch,
     "adam": lambda variable, o, *_: torch.optim.Adam([variable], lr=o.learning_rate, betas=tuple(o.betas)),
@@ -135,6 +145,7 @@ class Optimisation:
         parametrisation: what the optimiser's variable means.
         box: the range of the pixels, for bounds; [0, 1] by default.
         leap: another picture, from which our L-BFGS goes on after the first evaluation if its losses are lower.
+        preconditioner: of our L-BFGS, of the variable's shape.
         revive: evaluations at first in which it follows what the objective adds to revive units (`Objective.reviving`).
     """
 
@@ -150,6 +161,7 @@ class Optimisation:
         parametrisation: Parametrisation | None = None,
         box: Box | None = None,
         leap: Tensor | None = None,
+        preconditioner: Tensor | None = None,
         revive: int = 0,
     ):
         self.objective, self.options, self.scale, self.size = objective, options, scale, size_of(start)
@@ -167,7 +179,8 @@ class Optimisation:
         if options.bounds in ("clip", "project"):
             self.limits = self.box.map(lambda end: self.parametrisation.variable(end) * options.pixel_scale)
         leap = None if leap is None else self.parametrisation.variable(leap) * options.pixel_scale
-        self.optimizer = OPTIMIZERS[options.name](self.variable, options, self.parametrisation, self.limits, leap)
+        make = OPTIMIZERS[options.name]
+        self.optimizer = make(self.variable, options, self.parametrisation, self.limits, leap, preconditioner)
         start = self.parametrisation.picture(coefficients)
         self.average = Average(options.averaging, start) if options.averaging else None
         self.progress = Progress(options.tolerance, options.window)

@@ -12,22 +12,26 @@ LEAST_CURVATURE = 1e-10  # cosine between a move and the change of the gradient,
 class Pairs:
     """The last m moves and changes of the gradient of B pictures of N values, each picture with its own.
 
-    S and Y are one tensor (B, m, N) each, filled in a ring; Sᵀ Y and Yᵀ Y (B, m, m) are kept up to date by one product
-    of a step. The direction is that of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) in its compact
-    form: two products with S and Y, and a triangular system of the small matrices. Nothing here waits for the device.
+    S and Y are one tensor (B, m, N) each, filled in a ring; Sᵀ Y and Yᵀ P Y (B, m, m) are kept up to date by one
+    product of a step. The direction is that of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) from
+    H₀ = γ P, P diagonal, in its compact form: two products with S and Y, and a triangular system of the small matrices.
+    Nothing here waits for the device.
 
     Args:
         variable: the pictures (B, …), for their number, size, type and device.
         history: m.
+        preconditioner: P, of the shape of one picture or of all; the identity by default.
     """
 
     VECTORS = ("moves", "changes")
     STATE = ("count", "newest", "products", "squares")
 
-    def __init__(self, variable: Tensor, history: int):
+    def __init__(self, variable: Tensor, history: int, preconditioner: Tensor | None = None):
         batch, size = variable.shape[0], variable[0].numel()
         self.history = history
         self.moves, self.changes = variable.new_zeros(2, batch, history, size)
+        ones = variable.new_ones(batch, 1)
+        self.preconditioner = ones if preconditioner is None else ones * preconditioner.detach().reshape(-1, size)
         # In double precision where the device has it: sums of products, of which differences are taken.
         exact = variable.dtype if variable.device.type == "mps" else torch.float64
         self.products, self.squares = variable.new_zeros(2, batch, history, history, dtype=exact)
@@ -44,7 +48,7 @@ class Pairs:
         change = self.changes[at] = torch.where(wanted[:, None], change, self.changes[at])
         self.products[self.batch, :, slot] = _dots(self.moves, change).to(self.products)
         self.products[self.batch, slot] = _dots(self.changes, move).to(self.products)
-        squares = _dots(self.changes, change).to(self.squares)
+        squares = _dots(self.changes, self.preconditioner * change).to(self.squares)
         self.squares[self.batch, :, slot] = self.squares[self.batch, slot] = squares
         self.newest = slot
         self.count = (self.count + wanted).clamp(max=self.history)
@@ -54,7 +58,7 @@ class Pairs:
         self.count = torch.where(unwanted, 0, self.count)
 
     def direction(self, gradient: Tensor, held: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """-H g (B, N), and for which pictures there was a pair to tell it (B,); for the others it is -g.
+        """-H g (B, N), and for which pictures there was a pair to tell it (B,); for the others it is -P g.
 
         Args:
             gradient: g (B, N).
@@ -64,22 +68,28 @@ class Pairs:
         moves, changes, products, squares = self.moves, self.changes, self.products, self.squares
         if held is not None:
             moves, changes = moves.masked_fill(held[:, None], 0), changes.masked_fill(held[:, None], 0)
-            products, squares = (moves @ changes.mT).to(products), (changes @ changes.mT).to(squares)
+            products = (moves @ changes.mT).to(products)
+            squares = ((self.preconditioner[:, None] * changes) @ changes.mT).to(squares)
         slots = torch.arange(self.history, device=gradient.device)
         order = (self.newest[:, None] + 1 + slots) % self.history  # the oldest first
         valid = slots >= self.history - self.count[:, None]
         if held is not None:
             curvature = products.diagonal(dim1=1, dim2=2)
             valid = valid & _curved(curvature, moves.norm(dim=2), changes.norm(dim=2)).gather(1, order)
-        along, across = (_dots(each, gradient).to(products).gather(1, order) for each in (moves, changes))
+        first = self.preconditioner * gradient
+        along, across = (
+            _dots(vectors, by).to(products).gather(1, order) for vectors, by in ((moves, gradient), (changes, first))
+        )
         scale, of_moves, of_changes = _weights(
             _in_order(products, order), _in_order(squares, order), along, across, valid
         )
         place = (slots - self.newest[:, None] - 1) % self.history  # in that order
-        direction = -scale[:, None].to(gradient) * gradient
-        for weights, vectors in ((of_moves, moves), (of_changes, changes)):
-            direction += (weights.gather(1, place).to(gradient)[:, None] @ vectors)[:, 0]
-        return direction, valid.any(dim=1)
+        by_moves, by_changes = (
+            (weights.gather(1, place).to(gradient)[:, None] @ vectors)[:, 0]
+            for weights, vectors in ((of_moves, moves), (of_changes, changes))
+        )
+        direction = by_changes.mul_(self.preconditioner) - scale[:, None].to(gradient) * first
+        return direction.add_(by_moves), valid.any(dim=1)
 
     def known(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """The moves and changes (m', N) that there are of the one picture, the oldest first, on the CPU."""
@@ -98,14 +108,15 @@ class Pairs:
         if used := len(pairs):
             mine, theirs = self.moves[:, :used], self.changes[:, :used]
             self.products[:, :used, :used] = (mine @ theirs.mT).to(self.products)
-            self.squares[:, :used, :used] = (theirs @ theirs.mT).to(self.squares)
+            self.squares[:, :used, :used] = ((self.preconditioner[:, None] * theirs) @ theirs.mT).to(self.squares)
             self.count, self.newest = torch.full_like(self.count, used), torch.full_like(self.newest, used - 1)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What there is, without the slots that were never filled, in memory of its own."""
+        """What there is, without the slots that were never filled, in memory of its own but for P, which stays."""
         used = int((self.squares.diagonal(dim1=1, dim2=2) > 0).any(dim=0).sum())
         vectors = {name: getattr(self, name)[:, :used].clone() for name in self.VECTORS}
-        return vectors | {name: getattr(self, name).clone() for name in self.STATE}
+        own = {name: getattr(self, name).clone() for name in self.STATE}
+        return vectors | own | {"preconditioner": self.preconditioner}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue where `state_dict` was taken."""
@@ -113,33 +124,35 @@ class Pairs:
             getattr(self, name)[:, : state[name].shape[1]].copy_(state[name])
         for name in self.STATE:
             getattr(self, name).copy_(state[name])
+        self.preconditioner = state["preconditioner"].to(self.moves)
 
     @classmethod
     def joined(cls, parts: Sequence["Pairs"]) -> "Pairs":
         """Those of the pictures of all."""
         whole = copy(parts[0])
-        for name in (*cls.VECTORS, *cls.STATE):
+        for name in (*cls.VECTORS, *cls.STATE, "preconditioner"):
             setattr(whole, name, torch.cat([getattr(each, name) for each in parts]))
         whole.batch = torch.arange(len(whole.count), device=whole.count.device)
         return whole
 
     def follow(self, whole: "Pairs", rows: slice) -> None:
         """Be those pictures' of a larger batch, in its memory."""
-        for name in (*self.VECTORS, *self.STATE):
+        for name in (*self.VECTORS, *self.STATE, "preconditioner"):
             setattr(self, name, getattr(whole, name)[rows])
 
 
 def _weights(
     products: Tensor, squares: Tensor, along: Tensor, across: Tensor, valid: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """γ (B,), a and b (B, m) of -H g = S a + Y b - γ g (Byrd, Nocedal and Schnabel 1994, theorem 2.2).
+    """γ (B,), a and b (B, m) of -H g = S a + P (Y b - γ g) (Byrd, Nocedal and Schnabel 1994, theorem 2.2, H₀ = γ P).
 
-    With R the upper triangle of Sᵀ Y, D its diagonal and u = R⁻¹ Sᵀ g: a = R⁻ᵀ (γ Yᵀ g - (D + γ Yᵀ Y) u), b = γ u. A
-    pair that is not valid becomes a row and a column of the identity, and its products zero.
+    With R the upper triangle of Sᵀ Y, D its diagonal and u = R⁻¹ Sᵀ g: a = R⁻ᵀ (γ Yᵀ P g - (D + γ Yᵀ P Y) u), b = γ u,
+    and γ = sᵀ y / yᵀ P y of the newest pair. A pair that is not valid becomes a row and a column of the identity, and
+    its products zero.
 
     Args:
-        products, squares: Sᵀ Y and Yᵀ Y (B, m, m), the oldest pair first.
-        along, across: Sᵀ g and Yᵀ g (B, m), likewise.
+        products, squares: Sᵀ Y and Yᵀ P Y (B, m, m), the oldest pair first.
+        along, across: Sᵀ g and Yᵀ P g (B, m), likewise.
         valid: which pairs there are (B, m), likewise.
     """
     both = valid[:, :, None] & valid[:, None]

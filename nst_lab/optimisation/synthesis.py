@@ -33,6 +33,7 @@ from nst_lab.optimisation.numerics import numerics, plain_torch
 from nst_lab.optimisation.optimize import Optimisation, Step, step_together
 from nst_lab.optimisation.pairs import Pairs
 from nst_lab.optimisation.parametrisation import parametrisation
+from nst_lab.optimisation.preconditioner import content_preconditioner
 from nst_lab.optimisation.scale_mixing import mix_scales
 from nst_lab.optimisation.scales import at_scale, in_strips, schedule, split_budget
 from nst_lab.optimisation.stopping import Stop
@@ -194,6 +195,7 @@ class Synthesis:
             used=used,
             scale=scale,
             leap=None if leap is None else leap.to(self.device),
+            preconditioner=self._preconditioner(objective, content),
             **self._space(size),
         )
         if before and config.optimizer.carry_state and config.optimizer.name == "adam":
@@ -202,6 +204,24 @@ class Synthesis:
             optimisation.recall(*self.known)
             self.known = None  # as large as the pairs themselves
         return optimisation
+
+    def _preconditioner(self, objective: Objective, content: Tensor | None) -> Tensor | None:
+        """That of our L-BFGS on pixels, or on the grey ones of `color.mode=luminance`."""
+        optimizer = self.config.optimizer
+        wanted = optimizer.name == "lbfgs" and optimizer.preconditioner == "content"
+        if not wanted or content is None or not objective.content_layers or self.config.parametrisation != "pixel":
+            return None
+        content = content.to(self.device)
+
+        def measured() -> Tensor:
+            return content_preconditioner(objective, content)
+
+        def in_strips() -> Tensor:
+            objective.in_strips = True
+            return measured()
+
+        made = with_less_memory(measured, in_strips)
+        return made.mean(dim=1, keepdim=True) if self.config.color.mode == "luminance" else made
 
     def _space(self, size: Size) -> dict[str, Any]:
         """What the variable means, and the range of its pixels."""

@@ -26,7 +26,7 @@ LEAST_KEPT = 100 * 2**20
 KEPT_LAYERS = 8
 FLOAT_BYTES = 4
 # Pictures that an optimiser holds beside the pairs of L-BFGS: the variable, its gradient, what was accepted, …
-PICTURES = 12
+PICTURES = 13
 STRIP_FLOATS = 5  # for each value of the widest activation of a strip
 
 

@@ -1,0 +1,154 @@
+"""The preconditioner of L-BFGS: curvature of the content loss by its closed form, and what it is worth."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+import nst_lab
+from nst_lab.errors import ConfigError
+from nst_lab.losses.guidance import Masks
+from nst_lab.losses.objective import Objective
+from nst_lab.memory import Memory
+from nst_lab.optimisation.inputs import Inputs
+from nst_lab.optimisation.preconditioner import FLOOR, content_preconditioner
+from nst_lab.optimisation.synthesis import Synthesis, own_network
+
+BASE = ("size=48", "model.weights=random", "model.normalized=false", "device=cpu", "content=camera", "style=mosaic",
+        "size_rule=exact")  # fmt: skip
+CONTENT, STYLE = (torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(k)) ** (1 + 2 * k) for k in range(2))
+
+NETWORK = own_network(nst_lab.compose([*BASE, "layers.content=[relu3_1,relu4_2]"]))
+
+
+def objective(*overrides: str, masks: Masks | None = None, in_strips: bool = False) -> Objective:
+    config = nst_lab.compose([*BASE, *overrides])
+    network = own_network(config).requires_grad_(False)
+    return Objective(network, CONTENT, {"mosaic": STYLE}, config, masks=masks, in_strips=in_strips)
+
+
+def pairs_of(*overrides: str, inputs: Inputs | None = None) -> Tensor:
+    """The preconditioner that a run's L-BFGS begins with."""
+    config = nst_lab.compose([*BASE, "optimizer.evaluations=2", *overrides])
+    synthesis = Synthesis(inputs or Inputs(CONTENT, {"mosaic": STYLE}), config)
+    synthesis.step()
+    return synthesis.pairs().preconditioner
+
+
+def test_the_curvature_of_a_convolution_by_its_closed_form():
+    """Inside, every pixel of a channel is held by the sum of squares of all filters there."""
+    one = objective("layers.content=[conv1_1]", "layers.style=[relu1_1]")
+    weight, *_ = one.network.filters("conv1_1")
+    squares = weight.square().sum((0, 2, 3))
+    found = content_preconditioner(one, CONTENT)[0, :, 6:-6, 6:-6]
+    mean = (1 / found - FLOOR).mean()
+    expected = 1 / (mean * squares / squares.mean() + FLOOR)
+    torch.testing.assert_close(found.mean((1, 2)), expected, rtol=0.05, atol=0)
+    assert found.std((1, 2)).div(found.mean((1, 2))).max() < 0.15
+    assert mean == pytest.approx(1, abs=0.15)  # the borders are held by fewer filters
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_layers_count_as_in_the_loss(reduction, masked):
+    layers = "layers.content=[conv1_1,relu3_1]", "layers.content_weights=[3,0.5]"
+    masks = Masks(content=torch.linspace(0, 1, 48).expand(1, 1, 48, 48)) if masked else None
+    one = objective(*layers, f"loss.content_reduction={reduction}", masks=masks)
+    represented = one.represent(STYLE)
+    errors = {layer: (value - one.content_targets[layer]).square().sum() for layer, value in represented.items()}
+    total = sum(one.content_share(layer) * error for layer, error in errors.items())
+    torch.testing.assert_close(one.loss.content_weight * one.loss.content_factor * total, one(STYLE).content)
+
+
+def test_where_the_content_does_not_count_steps_are_longest():
+    mask = torch.ones(1, 1, 48, 48)
+    mask[..., :24] = 0
+    found = content_preconditioner(objective("layers.content=[relu2_1]", masks=Masks(content=mask)), CONTENT)
+    assert torch.equal(found[..., :8], torch.full_like(found[..., :8], 1 / FLOOR))
+    assert found[..., 36:].max() < 1 / FLOOR / 1.5
+
+
+@pytest.mark.parametrize("content", ["content_weight", "flat", "style"])
+def test_without_a_content_it_is_the_identity(content):
+    if content == "content_weight":
+        assert pairs_of("loss.content_weight=0").shape == (1, 1)
+    elif content == "style":
+        none = Inputs(None, {"mosaic": STYLE})
+        assert pairs_of("loss.content_weight=0", "content.image=null", "init=noise", inputs=none).shape == (1, 1)
+    else:
+        dead = objective("layers.content=[relu1_1]")
+        dead.content_guides = {"relu1_1": torch.zeros(())}
+        assert content_preconditioner(dead, CONTENT).unique().numel() == 1  # no curvature anywhere: the same everywhere
+
+
+@pytest.mark.parametrize("shallow", [True, False])
+def test_it_is_the_same_strip_by_strip(shallow):
+    layers = "layers.content=[relu2_2]" if shallow else "layers.content=[relu4_2]"
+    whole, strips = (content_preconditioner(objective(layers, in_strips=way), CONTENT) for way in (False, True))
+    torch.testing.assert_close(strips, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_it_does_not_depend_on_the_seed_and_leaves_the_runs_draws_alone():
+    noise = ("init=noise", "layers.content=[relu3_1]")
+    one, other = (pairs_of(*noise, f"seed={seed}") for seed in (0, 1))
+    assert torch.equal(one, other)
+    config = nst_lab.compose([*BASE, *noise, "optimizer.evaluations=1"])
+    plain = replace(config, optimizer=replace(config.optimizer, preconditioner="none"))
+    starts = [Synthesis(Inputs(CONTENT, {"mosaic": STYLE}), each).step().image for each in (config, plain)]
+    assert torch.equal(*starts)
+
+
+def test_cells_with_one_content_share_it():
+    memory = Memory(2**24)
+    made = []
+    for weight in (1e4, 1e5):
+        config = nst_lab.compose([*BASE, f"loss.content_weight={weight}"])
+        synthesis = Synthesis(Inputs(CONTENT, {"mosaic": STYLE}), config, NETWORK, memory=memory)
+        synthesis.step()
+        made.append(synthesis.optimisation.objective)
+    first, second = (content_preconditioner(one, CONTENT) for one in made)
+    assert first is second
+    other = nst_lab.compose([*BASE, "layers.content=[relu3_1]"])
+    assert content_preconditioner(Objective(NETWORK, CONTENT, {"mosaic": STYLE}, other, memory), CONTENT) is not first
+
+
+def test_one_grey_channel_has_one_value_a_pixel():
+    grey = pairs_of("color=luminance", "layers.content=[relu3_1]")
+    assert grey.shape == (1, 48 * 48)
+    assert grey.std() > 0.1
+
+
+@pytest.mark.parametrize("other", ["optimizer=adam", "optimizer=lbfgs_torch", "parametrisation=fourier"])
+def test_others_do_without_it(other):
+    runs = []
+    for kind in ("none", "content"):
+        config = nst_lab.compose([*BASE, "optimizer.evaluations=3", other, f"optimizer.preconditioner={kind}"])
+        runs.append([step.image for step in Synthesis(Inputs(CONTENT, {"mosaic": STYLE}), config)])
+    for plain, same in zip(*runs, strict=True):
+        assert torch.equal(plain, same)
+
+
+def test_it_saves_evaluations():
+    """Real weights; the larger the picture, the more."""
+    pictures = nst_lab.load_image("chelsea"), [nst_lab.load_image("starry_strokes")]
+    best = {}
+    for kind in ("none", "content"):
+        config = nst_lab.compose(
+            [
+                "content=chelsea",
+                "style=starry_strokes",
+                "size=128",
+                "size_rule=exact",
+                "device=cpu",
+                "optimizer.evaluations=50",
+                f"optimizer.preconditioner={kind}",
+            ]
+        )
+        best[kind] = min(nst_lab.transfer(*pictures, config).history)
+    assert best["content"] < 0.93 * best["none"]
+
+
+def test_a_wrong_one_is_refused():
+    with pytest.raises(ConfigError, match=r"optimizer.preconditioner=jacobi: expected one of none, content"):
+        nst_lab.compose(["optimizer.preconditioner=jacobi"])
