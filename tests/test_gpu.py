@@ -104,6 +104,24 @@ def test_evaluating_ahead_changes_nothing(monkeypatch):
     assert ahead.history == pytest.approx(run("device=cuda", "optimizer.evaluations=8").history, rel=1e-4)
 
 
+@pytest.mark.parametrize("statistic", [name for name, traits in STATISTICS.items() if traits.recordable])
+def test_an_evaluation_as_a_graph_is_the_same(statistic):
+    overrides = "device=cuda", f"loss.statistic={statistic}", "optimizer.revive=3", "optimizer.evaluations=8"
+    usual, recorded = (run(*overrides, f"runner.graphs={graphs}") for graphs in ("false", "true"))
+    assert recorded.history == pytest.approx(usual.history, rel=1e-3)
+
+
+def test_a_batch_that_ends_one_by_one_is_the_same_as_graphs(here):
+    from test_batches import by_settings
+
+    budgets = ["-m", *BASE[:1], *BASE[2:], "device=cuda", "optimizer.evaluations=4,6,9", "runner.batch=2"]
+    assert command([*budgets, "out_dir=usual"]) == 0
+    assert command([*budgets, "runner.graphs=true", "out_dir=graphs"]) == 0
+    usual, graphs = by_settings("usual").values(), by_settings("graphs").values()
+    ends = [sorted(lines[-1]["total"] for _, lines in made) for made in (usual, graphs)]
+    assert ends[1] == pytest.approx(ends[0], rel=1e-3)
+
+
 def test_strips_are_the_whole_picture():
     whole, strips = (run("device=cuda", "size=512", f"runner.strips={each}") for each in ("false", "true"))
     assert strips.losses["terms"] == pytest.approx(whole.losses["terms"], rel=1e-4)

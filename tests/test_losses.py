@@ -130,6 +130,20 @@ def test_gradient_of_the_gram_matrix(divisor: str) -> None:
 ISOTROPIC = [("l2", 1.0), ("power", 1.0), ("power", 1.5), ("power", 2.0), ("power", 3.0)]
 
 
+def test_a_gradient_in_bfloat16_is_that_gradient_rounded():
+    features = torch.rand(2, 16, 9, 7, generator=torch.Generator().manual_seed(0)).bfloat16().float().requires_grad_()
+    target = torch.eye(16)
+    values, gradients = [], []
+    for kind in (None, torch.bfloat16):
+        value = (gram_matrix(features, "positions", kind) - target).square().sum()
+        values.append(value.item())
+        gradients.append(torch.autograd.grad(value, features)[0])
+    assert values[0] == values[1]
+    assert gradients[1].dtype == torch.float32
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0.02, atol=0.01 * gradients[0].abs().max().item())
+    assert not torch.equal(*gradients)
+
+
 @pytest.mark.parametrize(("form", "exponent"), ISOTROPIC)
 def test_the_isotropic_forms_by_hand(form: str, exponent: float) -> None:
     image = torch.tensor([[0.0, 3.0], [4.0, 4.0]], dtype=torch.float64).view(1, 1, 2, 2)

@@ -20,6 +20,8 @@ from nst_lab.search.plan import read_plan
 from nst_lab.search.study import Study, StudyError
 from nst_lab.search.trials import search
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_failed_trial_is_told_and_the_next_launch_replaces_it(here, capsys):
     nst_lab.save_image(nst_lab.load_image("chelsea"), "whole.png")

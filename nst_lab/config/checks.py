@@ -251,6 +251,11 @@ def _check_statistic(config: Config) -> None:
             f"style.blend=targets: loss.statistic={name} cannot be averaged over styles, since "
             f"{STATISTICS[name].obstacle}; valid: weighted, sum, loss_share, or a statistic among {able}"
         )
+    if config.runner.graphs and not STATISTICS[name].recordable:
+        raise ConfigError(
+            f"runner.graphs=true: loss.statistic={name} waits for the device in every evaluation and cannot be "
+            "recorded; expected false"
+        )
     if loss.gram_shift and name not in GRAM_BASED:
         raise ConfigError(
             f"loss.gram_shift={show(loss.gram_shift)}: loss.statistic={name} has no Gram matrix; expected 0"

@@ -7,6 +7,7 @@ positions are arranged. What is random in it is drawn on the CPU by `seed` and t
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from nst_lab.config.schema import Config
@@ -26,7 +27,7 @@ def _histogram(config: Config, layer: str) -> Statistic:
 
 
 CONSTRUCTORS: dict[str, Callable[[Config, str], Statistic]] = {
-    "gram": lambda config, layer: Gram(config.loss),
+    "gram": lambda config, layer: Gram(config.loss, torch.bfloat16 if config.precision == "bf16" else None),
     "moments": lambda config, layer: Moments(config.loss),
     "bn": lambda config, layer: BatchNorm(config.loss),
     "w2": lambda config, layer: Wasserstein2(config.loss),

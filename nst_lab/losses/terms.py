@@ -11,17 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def gram_matrix(features: Tensor, divisor: str = "positions") -> Tensor:
+def gram_matrix(features: Tensor, divisor: str = "positions", gradient_type: torch.dtype | None = None) -> Tensor:
     """Gram matrix G = F Fᵀ, (B, C, C), of the activations (B, C, H, W) (Gatys et al. 2016, eq. 3).
 
     Args:
         features: activations of one layer.
         divisor: `positions` gives F Fᵀ / M, so that pictures of different sizes compare; `channels_positions` gives
             F Fᵀ / (N M); `none` the plain sum.
+        gradient_type: what the gradient's product is computed in, that of the activations by default; of a network in
+            bfloat16 no more than that is left of it anyway.
     """
     _, channels, height, width = features.shape
     scale = {"positions": height * width, "channels_positions": channels * height * width, "none": 1}[divisor]
-    product: Tensor = _OuterProduct.apply(features.flatten(2))
+    product: Tensor = _OuterProduct.apply(features.flatten(2), gradient_type or features.dtype)
     return product.div_(scale)
 
 
@@ -29,16 +31,17 @@ class _OuterProduct(torch.autograd.Function):
     """F Fᵀ of (B, N, M). Its gradient (D + Dᵀ) F takes one matrix product; autograd, unaware of the symmetry, two."""
 
     @staticmethod
-    def forward(context: Any, features: Tensor) -> Tensor:
-        context.save_for_backward(features)
+    def forward(context: Any, features: Tensor, gradient_type: torch.dtype) -> Tensor:
+        context.save_for_backward(features.to(gradient_type))
         return features @ features.transpose(1, 2)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         features: Tensor
         (features,) = context.saved_tensors
+        both = (gradient + gradient.transpose(1, 2)).to(features.dtype)
         # Transposed, for the result to be laid out as the features are: channels last.
-        return _products(features.transpose(1, 2), gradient + gradient.transpose(1, 2)).transpose(1, 2)
+        return _products(features.transpose(1, 2), both).transpose(1, 2).to(gradient.dtype), None
 
 
 def _products(left: Tensor, right: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nst_lab.optimisation.graphs import Repeated
 from nst_lab.optimisation.pairs import Pairs, dot
 
 FIRST_STEP = 0.01  # root mean square change per pixel of the first step, in units of the pixel range
@@ -56,18 +57,19 @@ class LBFGS:
         self.variable, self.picture = variable, picture
         self.learning_rate, self.pixel_range = learning_rate, pixel_range
         self.pairs = Pairs(variable, history, preconditioner)
-        vectors, numbers = torch.zeros_like(variable).flatten(1), variable.new_zeros(variable.shape[0])
-        flags = torch.zeros_like(numbers, dtype=torch.bool)
         self.started = False  # whether the present loss was evaluated; the first picture is accepted whatever it is
         # Of the accepted pictures, vectors (B, N) and (B,).
-        self.position, self.loss, self.gradient = vectors, numbers, vectors
-        self.move, self.fraction = vectors, numbers  # the present pictures are this fraction of the move away from them
-        self.slope, self.modelled = numbers, flags  # of that move, and whether it is one of the pairs
-        self.leap, self.leaping = leap, flags  # and whether that move is the leap
+        self.position, self.gradient, self.move = torch.zeros_like(variable).flatten(1).repeat(3, 1, 1).unbind()
+        # The present pictures are this fraction of the move away from them; the slope of that move.
+        self.loss, self.fraction, self.slope = variable.new_zeros(3, variable.shape[0]).unbind()
+        # Whether that move is one of the pairs, whether it is the leap; which of the pictures evaluated last were bad.
+        self.modelled, self.leaping, self.rejected = torch.zeros_like(self.loss, dtype=torch.bool).repeat(3, 1).unbind()
+        self.leap = leap
         self.held: Tensor | None = None  # values of the accepted pictures that must not move
-        self.rejected = flags  # which of the pictures evaluated last were
         self.whole: Self | None = None  # the batch that its last step was one of, and which
         self.row = 0
+        self.repeated: Repeated[None] | None = None  # where steps are recorded
+        self.given: tuple[Tensor, Tensor] | None = None  # losses and gradients, where a recording finds them
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:
@@ -75,13 +77,23 @@ class LBFGS:
         with torch.enable_grad():
             losses = closure().detach()
         self.whole = None
-        self._advance(losses.reshape(-1))
+        assert self.variable.grad is not None  # of those losses
+        self.advance(losses.reshape(-1), self.variable.grad.flatten(1))
         return losses
 
-    def _advance(self, loss: Tensor) -> None:
-        """To the next pictures, by the losses (B,) of the present ones and their gradient."""
-        assert self.variable.grad is not None  # of those losses
-        gradient = self.variable.grad.flatten(1)
+    def advance(self, loss: Tensor, gradient: Tensor) -> None:
+        """To the next pictures, by the losses (B,) of the present ones and their gradients (B, N)."""
+        if self.repeated is None:
+            self._advance(loss, gradient)
+            return
+        given = self.given = self.given or (loss.clone(), gradient.clone())
+        for place, value in zip(given, (loss, gradient), strict=True):
+            place.copy_(value)
+        self.repeated((self.started, self.leap is not None), lambda: self._advance(*given))
+
+    def _advance(self, loss: Tensor, gradient: Tensor) -> None:
+        """The state stays where it is in memory, for a recording to find it."""
+        places = {name: value for name in self.STATE if isinstance(value := getattr(self, name), Tensor)}
         if self.started:
             self.rejected = ~self._decreased(loss)
             self.fraction = torch.where(self.rejected & ~self.leaping, self._shortened(loss), 1.0)
@@ -96,6 +108,8 @@ class LBFGS:
             self._leap(self.leap)
         self.started = True
         self._place()
+        for name, place in places.items():
+            setattr(self, name, place.copy_(getattr(self, name)))
 
     def begin_anew(self) -> None:
         """From the next evaluation on the closure means another loss, not to be compared with the ones so far."""
@@ -112,8 +126,9 @@ class LBFGS:
         self.whole = None
         for name in self.STATE:
             value = state[name]
-            setattr(self, name, value.to(self.variable.device) if isinstance(value, Tensor) else value)
+            setattr(self, name, value.to(self.variable.device, copy=True) if isinstance(value, Tensor) else value)
         self.pairs.load_state_dict(state["pairs"])
+        self._moved_in_memory()
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -127,6 +142,8 @@ class LBFGS:
         """One for the pictures of all, which are of one kind."""
         whole = copy(parts[0])
         whole.whole = None  # of an earlier batch, which ends here
+        whole.repeated = None if whole.repeated is None else Repeated(whole.variable.device)
+        whole.given = None
         whole.variable = torch.cat([each.variable.detach() for each in parts]).requires_grad_()
         for name in cls.STATE:
             values = [getattr(each, name) for each in parts]
@@ -145,6 +162,11 @@ class LBFGS:
             setattr(self, name, value[own] if isinstance(value, Tensor) else value)
         self.pairs.follow(whole.pairs, own)
         self.variable.copy_(whole.variable[own])
+        self._moved_in_memory()
+
+    def _moved_in_memory(self) -> None:
+        if self.repeated is not None:
+            self.repeated.forget()
 
     def _decreased(self, loss: Tensor) -> Tensor:
         return loss <= self.loss + SUFFICIENT_DECREASE * self.fraction * self.slope
@@ -219,8 +241,7 @@ def step_as_batch(several: Sequence[LBFGS], losses: Sequence[Tensor]) -> None:
     if whole is None or rows != list(range(len(whole.variable))) or len(rows) != len(several):
         whole = type(several[0]).joined(several)
     whole.started = several[0].started
-    whole.variable.grad = torch.cat([each.variable.grad for each in several if each.variable.grad is not None])
-    whole._advance(torch.stack([loss.detach() for loss in losses]))
-    whole.variable.grad = None
+    gradients = [each.variable.grad.flatten(1) for each in several if each.variable.grad is not None]
+    whole.advance(torch.stack([loss.detach() for loss in losses]), torch.cat(gradients))
     for row, each in enumerate(several):
         each._follow(whole, row)

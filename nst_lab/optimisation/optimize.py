@@ -17,6 +17,7 @@ from nst_lab.optimisation.ahead import ASYNCHRONOUS, read_later
 from nst_lab.optimisation.averaging import Average
 from nst_lab.optimisation.bounds import BoundedLBFGS, Box, StraightThrough
 from nst_lab.optimisation.device_memory import with_less_memory
+from nst_lab.optimisation.graphs import RECORDING, Repeated
 from nst_lab.optimisation.lbfgs import LBFGS, step_as_batch
 from nst_lab.optimisation.parametrisation import PIXELS, Parametrisation
 from nst_lab.optimisation.stopping import Progress, Stop, not_finite
@@ -118,6 +119,16 @@ OPTIMIZERS: dict[
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """The picture as the objective saw it, its losses, and what the optimiser follows, with its gradient."""
+
+    image: Tensor
+    losses: Losses
+    followed: Tensor
+    gradient: Tensor
+
+
+@dataclass(frozen=True)
 class Moved:
     """An evaluation after which the picture has moved on, and the numbers of it that are still to be read."""
 
@@ -147,6 +158,7 @@ class Optimisation:
         leap: another picture, from which our L-BFGS goes on after the first evaluation if its losses are lower.
         preconditioner: of our L-BFGS, of the variable's shape.
         revive: evaluations at first in which it follows what the objective adds to revive units (`Objective.reviving`).
+        recorded: whether evaluations, and the steps of our L-BFGS, are recorded as CUDA graphs, on CUDA.
     """
 
     def __init__(
@@ -163,6 +175,7 @@ class Optimisation:
         leap: Tensor | None = None,
         preconditioner: Tensor | None = None,
         revive: int = 0,
+        recorded: bool = False,
     ):
         self.objective, self.options, self.scale, self.size = objective, options, scale, size_of(start)
         if revive and leap is not None:
@@ -181,6 +194,11 @@ class Optimisation:
         leap = None if leap is None else self.parametrisation.variable(leap) * options.pixel_scale
         make = OPTIMIZERS[options.name]
         self.optimizer = make(self.variable, options, self.parametrisation, self.limits, leap, preconditioner)
+        self.recorded = recorded and self.variable.device.type in RECORDING
+        self.repeated = Repeated[list[Evaluated]](self.variable.device)
+        self.identity = object()  # of this optimisation, without holding it
+        if self.recorded and isinstance(self.optimizer, LBFGS):
+            self.optimizer.repeated = Repeated(self.variable.device)
         start = self.parametrisation.picture(coefficients)
         self.average = Average(options.averaging, start) if options.averaging else None
         self.progress = Progress(options.tolerance, options.window)
@@ -211,30 +229,39 @@ class Optimisation:
         [step] = step_together([self])
         return step
 
-    def begin(self) -> Tensor:
-        """The picture that is evaluated next, with the graph behind it."""
+    @property
+    def revives(self) -> bool:
+        """Whether the next evaluation follows what is added to revive units, too."""
+        return self.evaluation < self.revived
+
+    @property
+    def recordable(self) -> bool:
+        """Whether its evaluations are recorded."""
+        return self.recorded and not self.objective.in_strips
+
+    def begin(self) -> None:
+        """Before an evaluation."""
         if self.evaluation == self.revived and isinstance(self.optimizer, LBFGS):
             self.optimizer.begin_anew()
         self.variable.grad = None
         self.before = self.variable.detach().clone()
-        self.evaluated = self._seen(self.variable)
-        return self.evaluated
 
-    def loss(self, *seen: Seen) -> Tensor:
-        """What the optimiser follows at that picture; of which `see_together` may have seen all that counts."""
-        assert self.evaluated is not None  # it has begun
-        if self.evaluation < self.revived:
-            self.losses, more = self.objective.reviving(self.evaluated, *seen)
-            self.followed = self.losses.total + more
-        else:
-            self.losses = self.objective(self.evaluated, *seen)
-            self.followed = self.losses.total
-        return self.followed
+    def see(self) -> Tensor:
+        """The picture that is evaluated, with the graph behind it."""
+        return self._seen(self.variable)
 
-    def let_go(self) -> None:
-        """Let go of the graph behind an evaluation, whose gradient is there."""
-        self.followed = self.followed.detach()
-        self.losses = self.losses.with_values([value.detach() for value in self.losses.values()])
+    def loss(self, picture: Tensor, *seen: Seen) -> tuple[Losses, Tensor]:
+        """Its losses, and what the optimiser follows; `see_together` may have seen all that counts of it."""
+        if self.revives:
+            losses, more = self.objective.reviving(picture, *seen)
+            return losses, losses.total + more
+        losses = self.objective(picture, *seen)
+        return losses, losses.total
+
+    def take(self, found: Evaluated) -> None:
+        """Take the result of an evaluation."""
+        self.evaluated, self.losses, self.followed = found.image, found.losses, found.followed
+        self.variable.grad = found.gradient
 
     @property
     def goes_on(self) -> bool:
@@ -261,7 +288,7 @@ class Optimisation:
         scalars = (*self.losses.values(), norm, rejected, moved)
         numbers = torch.stack([value.to(norm).reshape(()) for value in scalars])
         self.evaluation += 1
-        image, self.evaluated = self.evaluated.detach(), None
+        image, self.evaluated = self.evaluated, None
         return Moved(self.evaluation, image, self.losses, numbers)
 
     def tell(self, made: Moved, read: list[float]) -> Step:
@@ -399,12 +426,30 @@ def _evaluate_within_memory(optimisations: Sequence[Optimisation]) -> None:
 
 
 def _evaluate(optimisations: Sequence[Optimisation]) -> None:
-    pictures = [each.begin() for each in optimisations]
-    if len(pictures) == 1:
-        losses = [optimisations[0].loss()]
-    else:
-        seen = see_together([each.objective for each in optimisations], torch.cat(pictures))
-        losses = [each.loss(own) for each, own in zip(optimisations, seen, strict=True)]
-    torch.autograd.backward(losses)
     for each in optimisations:
-        each.let_go()
+        each.begin()
+    if all(each.recordable for each in optimisations):
+        key = tuple((each.identity, each.revives) for each in optimisations)
+        made = optimisations[0].repeated(key, lambda: _found(optimisations))
+        # The next evaluation is made in the same memory, when the picture may still be wanted.
+        made = [replace(found, image=found.image.clone()) for found in made]
+    else:
+        made = _found(optimisations)
+    for each, found in zip(optimisations, made, strict=True):
+        each.take(found)
+
+
+def _found(optimisations: Sequence[Optimisation]) -> list[Evaluated]:
+    """What evaluating the present pictures gives; the same operators on the same tensors as the last time."""
+    pictures = [each.see() for each in optimisations]
+    seen = see_together([each.objective for each in optimisations], torch.cat(pictures)) if pictures[1:] else []
+    own: list[tuple[Seen, ...]] = [(one,) for one in seen] or [()]
+    losses, followed = zip(
+        *(each.loss(picture, *one) for each, picture, one in zip(optimisations, pictures, own, strict=True)),
+        strict=True,
+    )
+    gradients = torch.autograd.grad(followed, [each.variable for each in optimisations])
+    return [
+        Evaluated(picture.detach(), each.with_values([value.detach() for value in each.values()]), loss.detach(), g)
+        for picture, each, loss, g in zip(pictures, losses, followed, gradients, strict=True)
+    ]

@@ -15,7 +15,7 @@ class Pairs:
     S and Y are one tensor (B, m, N) each, filled in a ring; Sᵀ Y and Yᵀ P Y (B, m, m) are kept up to date by one
     product of a step. The direction is that of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) from
     H₀ = γ P, P diagonal, in its compact form: two products with S and Y, and a triangular system of the small matrices.
-    Nothing here waits for the device.
+    Nothing here waits for the device, and all stays where it is in memory.
 
     Args:
         variable: the pictures (B, …), for their number, size, type and device.
@@ -50,12 +50,12 @@ class Pairs:
         self.products[self.batch, slot] = _dots(self.changes, move).to(self.products)
         squares = _dots(self.changes, self.preconditioner * change).to(self.squares)
         self.squares[self.batch, :, slot] = self.squares[self.batch, slot] = squares
-        self.newest = slot
-        self.count = (self.count + wanted).clamp(max=self.history)
+        self.newest.copy_(slot)
+        self.count.copy_((self.count + wanted).clamp(max=self.history))
 
     def clear(self, unwanted: Tensor) -> None:
         """Forget the pairs of those pictures (B,)."""
-        self.count = torch.where(unwanted, 0, self.count)
+        self.count.copy_(torch.where(unwanted, 0, self.count))
 
     def direction(self, gradient: Tensor, held: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """-H g (B, N), and for which pictures there was a pair to tell it (B,); for the others it is -P g.

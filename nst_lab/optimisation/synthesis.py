@@ -196,6 +196,7 @@ class Synthesis:
             scale=scale,
             leap=None if leap is None else leap.to(self.device),
             preconditioner=self._preconditioner(objective, content),
+            recorded=config.runner.graphs,
             **self._space(size),
         )
         if before and config.optimizer.carry_state and config.optimizer.name == "adam":
@@ -275,7 +276,15 @@ class Synthesis:
             content, styles, size = at_scale(self.inputs, self.config, self.scales[state["scale"]].factor)
             blank = torch.zeros(1, 3, *size, device=self.device)
             objective, options = self._objective(content, styles, size), self.config.optimizer
-            self.optimisation = Optimisation(objective, blank, options, 0, scale=state["scale"], **self._space(size))
+            self.optimisation = Optimisation(
+                objective,
+                blank,
+                options,
+                0,
+                scale=state["scale"],
+                recorded=self.config.runner.graphs,
+                **self._space(size),
+            )
         self.optimisation.load_state_dict(state["optimisation"])
         self.random.set_state(state["random"])
 

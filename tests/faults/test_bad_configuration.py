@@ -167,6 +167,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_a_file_of_the_users_is_taken_or_refused_in_one_line_and_never_obeyed(kind, here):
     command, arguments, beginning = COMMANDS[kind]

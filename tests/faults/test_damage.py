@@ -137,6 +137,7 @@ def a_figure(panels: int) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["manifest.json", "metrics.jsonl", "result.png"])
 def test_a_figure_is_laid_out_whatever_its_runs_have_come_to(own_figure, here, capsys, file):
     own_figure(a_figure(12))

@@ -16,6 +16,7 @@ from launched import check_curves, complaints, complete, made, results, start
 
 from nst_lab.app import command
 
+pytestmark = pytest.mark.slow
 RUN = (*TINY, "init=noise", "seed=3", "threads=1", "log.checkpoint_seconds=0")
 SWEEP = ("-m", *TINY, "init=noise", "seed=3,4", "threads=1", "log.checkpoint_seconds=0")
 LONG = (*UNBOUNDED, "optimizer.evaluations=30", "optimizer.tolerance=0", "init=noise", "threads=1")

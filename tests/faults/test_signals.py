@@ -71,6 +71,7 @@ def test_a_sweep_signalled_at_random_moments_ends_as_one_left_alone(untouched, t
     assert max(len(manifest["attempts"]) for manifest in made(tmp_path)) > 1
 
 
+@pytest.mark.slow
 def test_a_run_whose_terminal_is_closed_is_gone_on_with(tmp_path):
     run = [*UNBOUNDED, "optimizer.evaluations=150", "optimizer.tolerance=0", "log.checkpoint_seconds=0", "init=noise"]
     cut, whole = tmp_path / "cut", tmp_path / "whole"

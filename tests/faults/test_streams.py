@@ -64,6 +64,7 @@ def test_a_sweep_is_made_and_concluded_where_nobody_reads_its_output_and_errors(
     check_that_the_sweep_is_concluded(here)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_processes_is_made_and_concluded_where_its_output_is_full_and_nobody_reads_errors(
     here, unread, full
 ):

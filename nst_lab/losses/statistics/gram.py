@@ -20,14 +20,16 @@ class Gram:
     the target's mean square is this project's choice, not read in the paper.
     """
 
-    def __init__(self, loss: Loss):
+    def __init__(self, loss: Loss, gradient_type: torch.dtype | None = None):
+        self.gradient_type = gradient_type
         self.divisor, self.reduction, self.shift = loss.gram_divisor, loss.style_reduction, loss.gram_shift
         self.scaled = loss.style_scale == "target"
 
     def measure(self, features: Tensor, guide: Tensor | None = None) -> Measured:
         if self.shift:
             features = features + self.shift
-        return (gram_matrix(features if guide is None else features * guide, self.divisor),)
+        features = features if guide is None else features * guide
+        return (gram_matrix(features, self.divisor, self.gradient_type),)
 
     def target(self, measured: Measured) -> Measured:
         return measured
