@@ -200,6 +200,14 @@ def test_another_key_begins_anew(recording):
     assert len(made) == 5
 
 
+def test_where_there_is_no_memory_for_a_recording_it_goes_on_as_it_comes(recording, passes, monkeypatch):
+    usual = run("init=noise")
+    passes.clear()
+    monkeypatch.setattr("nst_lab.optimisation.graphs.record", lambda compute, device: None)
+    assert run("init=noise", "runner.graphs=true").history == usual.history
+    assert len(passes) == 9
+
+
 def test_a_statistic_that_waits_is_refused():
     with pytest.raises(ConfigError, match=r"runner.graphs=true: loss.statistic=w2 waits for the device"):
         nst_lab.compose(["runner.graphs=true", "loss.statistic=w2"])

@@ -255,8 +255,8 @@ class Runner:
     many cells of a sweep at once, evaluated together, where they have a network and sizes in common. `continuation`:
     the evaluations of a cell that starts from the result of a cell before it, where the two differ in weights alone;
     null: every cell has its own start. `strips`: whether the first blocks of the network are evaluated strip by strip,
-    which takes less memory and more time; null: where pictures are large. `graphs`: whether a GPU gets an evaluation
-    as one CUDA graph, which takes more memory and, of small pictures, less time.
+    which takes less memory and more time; null: where pictures are large. `graphs`: whether a GPU gets an evaluation,
+    and a step of our L-BFGS, as one CUDA graph each, which takes more memory and, of small pictures, less time.
     """
 
     takeover_seconds: float = _at_least(1)

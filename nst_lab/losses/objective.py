@@ -1,6 +1,7 @@
 """The objective: image -> named terms -> total. Targets are computed once, terms of weight zero are not built."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +101,11 @@ def style_shares(weights: Sequence[float], blend: str) -> list[float]:
     return [weight / total for weight in weights] if blend in ("weighted", "targets") else list(weights)
 
 
+def _averaged(values: Tensor, reduction: str) -> int:
+    """Over how many values a reduction averages."""
+    return values.numel() if reduction == "mean" else 1
+
+
 def digest(picture: Tensor) -> bytes:
     """What identifies a picture: the hash of its pixels."""
     pixels = picture.detach().cpu().contiguous().numpy()
@@ -180,21 +186,38 @@ class Objective(nn.Module):
         if content is None or not self.content_layers:
             return {}
 
-        def activations() -> dict[str, Tensor]:
-            seen = self._see(content, self.content_layers, {}).activations
-            return {layer: seen[layer] for layer in self.content_layers}
+        def represent() -> dict[str, Tensor]:
+            activations = self._see(content, self.content_layers, {}).activations
+            return {layer: activations[layer] for layer in self.content_layers}
 
-        return self.memory.recall(("content", tuple(self.content_layers), digest(content)), activations)
+        return self.memory.recall(("content", tuple(self.content_layers), digest(content)), represent)
 
-    def represent(self, picture: Tensor) -> dict[str, Tensor]:
-        """The content representation of a picture (1, 3, H, W), by layer: that whose squared errors count."""
-        seen = self._guided(self._see(picture, self.content_layers, {}).activations)
-        return {layer: seen[layer] for layer in self.content_layers}
+    def represent(self, picture: Tensor) -> tuple[dict[str, Tensor], dict[Place, Measured]]:
+        """The content representation of a picture (1, 3, H, W), by layer, and what is measured for its style."""
+        seen = self._see_result(picture)
+        activations = self._guided(seen.activations)
+        return {layer: activations[layer] for layer in self.content_layers}, seen.measured
 
-    def content_share(self, layer: str) -> float:
-        """How much a squared error of one value of that layer counts among those of all content layers."""
-        values = self.content_targets[layer].numel() if self.loss.content_reduction == "mean" else 1
-        return self.content_layers[layer] / values
+    def content_weights(self) -> dict[str, float]:
+        """What the squared error of one value of each content layer weighs in the total."""
+        factor = self.loss.content_weight * self.loss.content_factor
+        return {
+            layer: factor * weight / _averaged(self.content_targets[layer], self.loss.content_reduction)
+            for layer, weight in self.content_layers.items()
+        }
+
+    def gram_weights(self) -> dict[Place, float]:
+        """What the squared error of one value of each Gram matrix weighs in the total, but for `blend: loss_share`."""
+        weights: dict[Place, float] = defaultdict(float)
+        for name, share in self.style_shares.items():
+            for layer, weight in self.style_layers[name].items():
+                (target,) = self.style_targets[name][layer]
+                scale = target.square().mean().item() if self.loss.style_scale == "target" else 1.0
+                own = self.loss.style_weight * self.loss.style_factor * share * weight
+                weights[self.regions[name], layer] += (
+                    own / _averaged(target, self.loss.style_reduction) / (scale or 1.0)
+                )
+        return dict(weights)
 
     def _guided(self, activations: dict[str, Tensor]) -> dict[str, Tensor]:
         """Activations of the content layers, each times what its mask makes of it."""

@@ -18,8 +18,8 @@ def gram_matrix(features: Tensor, divisor: str = "positions", gradient_type: tor
         features: activations of one layer.
         divisor: `positions` gives F Fᵀ / M, so that pictures of different sizes compare; `channels_positions` gives
             F Fᵀ / (N M); `none` the plain sum.
-        gradient_type: what the gradient's product is computed in, that of the activations by default; of a network in
-            bfloat16 no more than that is left of it anyway.
+        gradient_type: what the gradient's product is computed in, that of the activations by default; a network in
+            bfloat16 goes on with it in that.
     """
     _, channels, height, width = features.shape
     scale = {"positions": height * width, "channels_positions": channels * height * width, "none": 1}[divisor]

@@ -79,7 +79,7 @@ class BoundedLBFGS(LBFGS):
         return whole
 
     def _decreased(self, loss: Tensor) -> Tensor:
-        self.slope = self._promised() / self.fraction
+        self.slope.copy_(self._promised() / self.fraction)
         return super()._decreased(loss)
 
     def _promised(self) -> Tensor:
@@ -97,8 +97,8 @@ class BoundedLBFGS(LBFGS):
         up = self.modelled & ~(self._promised() < 0)
         self.pairs.clear(up)
         free = self._free_gradient()
-        self._set_move(free, -free, modelled=self.modelled & ~up, chosen=up)
-        self.fraction = torch.where(up, 1.0, self.fraction)
+        self._set_move(free, -self.pairs.scaled(free), modelled=self.modelled & ~up, chosen=up)
+        self.fraction.copy_(torch.where(up, 1.0, self.fraction))
         self._project()
 
     def _project(self) -> None:

@@ -92,24 +92,21 @@ class LBFGS:
         self.repeated((self.started, self.leap is not None), lambda: self._advance(*given))
 
     def _advance(self, loss: Tensor, gradient: Tensor) -> None:
-        """The state stays where it is in memory, for a recording to find it."""
-        places = {name: value for name in self.STATE if isinstance(value := getattr(self, name), Tensor)}
+        """The state stays where it is in memory, where a recording finds it."""
         if self.started:
-            self.rejected = ~self._decreased(loss)
-            self.fraction = torch.where(self.rejected & ~self.leaping, self._shortened(loss), 1.0)
+            self.rejected.copy_(~self._decreased(loss))
+            self.fraction.copy_(torch.where(self.rejected & ~self.leaping, self._shortened(loss), 1.0))
             self._learn(gradient)
         else:
-            self.rejected = torch.zeros_like(self.rejected)
-            self.fraction = torch.ones_like(loss)
+            self.rejected.zero_()
+            self.fraction.fill_(1.0)
         self._accept(loss, gradient)
         self._aim()
-        self.leaping = torch.zeros_like(self.rejected)
+        self.leaping.zero_()
         if not self.started and self.leap is not None:
             self._leap(self.leap)
         self.started = True
         self._place()
-        for name, place in places.items():
-            setattr(self, name, place.copy_(getattr(self, name)))
 
     def begin_anew(self) -> None:
         """From the next evaluation on the closure means another loss, not to be compared with the ones so far."""
@@ -188,9 +185,9 @@ class LBFGS:
     def _accept(self, loss: Tensor, gradient: Tensor) -> None:
         """Remember the pictures that were not rejected."""
         accepted, position = ~self.rejected, self.variable.detach().flatten(1)
-        self.loss = torch.where(accepted, loss, self.loss)
-        self.position = torch.where(accepted[:, None], position, self.position)
-        self.gradient = torch.where(accepted[:, None], gradient, self.gradient)
+        self.loss.copy_(torch.where(accepted, loss, self.loss))
+        self.position.copy_(torch.where(accepted[:, None], position, self.position))
+        self.gradient.copy_(torch.where(accepted[:, None], gradient, self.gradient))
 
     def _free_gradient(self) -> Tensor:
         return self.gradient if self.held is None else self.gradient.masked_fill(self.held, 0)
@@ -201,16 +198,16 @@ class LBFGS:
         direction, modelled = self.pairs.direction(gradient, self.held)
         modelled &= dot(gradient, direction) < 0
         self.pairs.clear(~(modelled | self.rejected))
-        direction = torch.where(modelled[:, None], direction, -self.pairs.preconditioner * gradient)
+        direction = torch.where(modelled[:, None], direction, -self.pairs.scaled(gradient))
         self._set_move(gradient, direction, modelled, chosen=~self.rejected | self.leaping)
 
     def _leap(self, leap: Tensor) -> None:
         """Go from the first pictures to the other ones, whatever the gradient says, as long as the loss falls."""
         move, self.leap = leap.flatten(1) - self.position, None
-        self.leaping = (move != 0).any(dim=1)
-        self.move = torch.where(self.leaping[:, None], move, self.move)
-        self.slope = torch.where(self.leaping, 0.0, self.slope)
-        self.modelled = self.modelled & ~self.leaping
+        self.leaping.copy_((move != 0).any(dim=1))
+        self.move.copy_(torch.where(self.leaping[:, None], move, self.move))
+        self.slope.copy_(torch.where(self.leaping, 0.0, self.slope))
+        self.modelled.copy_(self.modelled & ~self.leaping)
 
     def _set_move(self, gradient: Tensor, direction: Tensor, modelled: Tensor, chosen: Tensor) -> None:
         """Move the chosen pictures along a direction, as far as the learning rate and the longest step allow."""
@@ -220,9 +217,9 @@ class LBFGS:
         alike = longest.clamp(max=self.learning_rate)
         factor = torch.where(modelled, alike, min(self.learning_rate, 1.0) * longest)
         move = direction * factor[:, None]
-        self.move = torch.where(chosen[:, None], move, self.move)
-        self.slope = torch.where(chosen, dot(gradient, move), self.slope)
-        self.modelled = torch.where(chosen, modelled, self.modelled)
+        self.move.copy_(torch.where(chosen[:, None], move, self.move))
+        self.slope.copy_(torch.where(chosen, dot(gradient, move), self.slope))
+        self.modelled.copy_(torch.where(chosen, modelled, self.modelled))
 
     def _place(self) -> None:
         position = self.position + self.fraction[:, None] * self.move

@@ -301,6 +301,8 @@ class Optimisation:
         accepted = failure is None and not rejected
         stop = failure or self._judge(total, norm, bool(moved))
         self.stopped, self.diverged = stop is not None, failure is not None
+        if self.stopped:
+            self.repeated.forget()
         gradient_norm = torch.tensor(norm, dtype=self.variable.dtype)
         step = Step(made.evaluation, made.image, measured, gradient_norm, accepted, stop, self.scale)
         if accepted:
@@ -383,6 +385,9 @@ def step_together(optimisations: Sequence[Optimisation]) -> list[Step]:
     _move(optimisations)
     moved = [each.moved() for each in optimisations]
     read = read_later(torch.cat([each.numbers for each in moved]))
+    for each in optimisations:
+        if not each.goes_on:
+            each.repeated.forget()  # makes room for the others
     if optimisations[0].variable.device.type in ASYNCHRONOUS:
         _evaluate_within_memory([each for each in optimisations if each.goes_on])
     numbers = iter(read())
@@ -416,13 +421,21 @@ def _move_alike(alike: Sequence[Optimisation]) -> None:
 def _evaluate_within_memory(optimisations: Sequence[Optimisation]) -> None:
     """Losses and gradients at the present pictures, where it must be one by one and strip by strip."""
 
+    def at_once() -> None:
+        try:
+            _evaluate(optimisations)
+        except torch.OutOfMemoryError:
+            for each in optimisations:
+                each.repeated.forget()
+            raise
+
     def one_by_one() -> None:
         for each in optimisations:
             each.objective.in_strips = True
             _evaluate([each])
 
     if optimisations:
-        with_less_memory(lambda: _evaluate(optimisations), one_by_one)
+        with_less_memory(at_once, one_by_one)
 
 
 def _evaluate(optimisations: Sequence[Optimisation]) -> None:

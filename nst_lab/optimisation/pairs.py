@@ -15,7 +15,7 @@ class Pairs:
     S and Y are one tensor (B, m, N) each, filled in a ring; Sᵀ Y and Yᵀ P Y (B, m, m) are kept up to date by one
     product of a step. The direction is that of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) from
     H₀ = γ P, P diagonal, in its compact form: two products with S and Y, and a triangular system of the small matrices.
-    Nothing here waits for the device, and all stays where it is in memory.
+    `add`, `clear` and `direction` never wait for the device, and what they change stays where it is in memory.
 
     Args:
         variable: the pictures (B, …), for their number, size, type and device.
@@ -48,7 +48,7 @@ class Pairs:
         change = self.changes[at] = torch.where(wanted[:, None], change, self.changes[at])
         self.products[self.batch, :, slot] = _dots(self.moves, change).to(self.products)
         self.products[self.batch, slot] = _dots(self.changes, move).to(self.products)
-        squares = _dots(self.changes, self.preconditioner * change).to(self.squares)
+        squares = _dots(self.changes, self.scaled(change)).to(self.squares)
         self.squares[self.batch, :, slot] = self.squares[self.batch, slot] = squares
         self.newest.copy_(slot)
         self.count.copy_((self.count + wanted).clamp(max=self.history))
@@ -69,14 +69,14 @@ class Pairs:
         if held is not None:
             moves, changes = moves.masked_fill(held[:, None], 0), changes.masked_fill(held[:, None], 0)
             products = (moves @ changes.mT).to(products)
-            squares = ((self.preconditioner[:, None] * changes) @ changes.mT).to(squares)
+            squares = (self.scaled(changes) @ changes.mT).to(squares)
         slots = torch.arange(self.history, device=gradient.device)
         order = (self.newest[:, None] + 1 + slots) % self.history  # the oldest first
         valid = slots >= self.history - self.count[:, None]
         if held is not None:
             curvature = products.diagonal(dim1=1, dim2=2)
             valid = valid & _curved(curvature, moves.norm(dim=2), changes.norm(dim=2)).gather(1, order)
-        first = self.preconditioner * gradient
+        first = self.scaled(gradient)
         along, across = (
             _dots(vectors, by).to(products).gather(1, order) for vectors, by in ((moves, gradient), (changes, first))
         )
@@ -88,8 +88,14 @@ class Pairs:
             (weights.gather(1, place).to(gradient)[:, None] @ vectors)[:, 0]
             for weights, vectors in ((of_moves, moves), (of_changes, changes))
         )
-        direction = by_changes.mul_(self.preconditioner) - scale[:, None].to(gradient) * first
+        direction = self.scaled(by_changes) - scale[:, None].to(gradient) * first
         return direction.add_(by_moves), valid.any(dim=1)
+
+    def scaled(self, vectors: Tensor) -> Tensor:
+        """P of (B, N), or of (B, m, N)."""
+        if self.preconditioner.shape[1] == 1:  # the identity
+            return vectors
+        return vectors * (self.preconditioner if vectors.dim() == 2 else self.preconditioner[:, None])
 
     def known(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """The moves and changes (m', N) that there are of the one picture, the oldest first, on the CPU."""
@@ -108,15 +114,15 @@ class Pairs:
         if used := len(pairs):
             mine, theirs = self.moves[:, :used], self.changes[:, :used]
             self.products[:, :used, :used] = (mine @ theirs.mT).to(self.products)
-            self.squares[:, :used, :used] = ((self.preconditioner[:, None] * theirs) @ theirs.mT).to(self.squares)
+            self.squares[:, :used, :used] = (self.scaled(theirs) @ theirs.mT).to(self.squares)
             self.count, self.newest = torch.full_like(self.count, used), torch.full_like(self.newest, used - 1)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What there is, without the slots that were never filled, in memory of its own but for P, which stays."""
+        """What there is, without the slots that were never filled, in memory of its own."""
         used = int((self.squares.diagonal(dim1=1, dim2=2) > 0).any(dim=0).sum())
         vectors = {name: getattr(self, name)[:, :used].clone() for name in self.VECTORS}
         own = {name: getattr(self, name).clone() for name in self.STATE}
-        return vectors | own | {"preconditioner": self.preconditioner}
+        return vectors | own | {"preconditioner": self.preconditioner.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue where `state_dict` was taken."""

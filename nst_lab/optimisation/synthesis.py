@@ -207,22 +207,25 @@ class Synthesis:
         return optimisation
 
     def _preconditioner(self, objective: Objective, content: Tensor | None) -> Tensor | None:
-        """That of our L-BFGS on pixels, or on the grey ones of `color.mode=luminance`."""
-        optimizer = self.config.optimizer
+        """That of our L-BFGS on pixels, or the grey ones of `color.mode=luminance`, where styles are Gram matrices."""
+        config, optimizer = self.config, self.config.optimizer
         wanted = optimizer.name == "lbfgs" and optimizer.preconditioner == "content"
-        if not wanted or content is None or not objective.content_layers or self.config.parametrisation != "pixel":
+        fit = config.parametrisation == "pixel" and (config.loss.statistic == "gram" or not objective.style_shares)
+        if not wanted or not fit or content is None or not objective.content_layers:
             return None
-        content = content.to(self.device)
+        content, before = content.to(self.device), objective.in_strips
 
         def measured() -> Tensor:
-            return content_preconditioner(objective, content)
+            return content_preconditioner(objective, content, grey=config.color.mode == "luminance")
 
-        def in_strips() -> Tensor:
+        def measured_in_strips() -> Tensor:
             objective.in_strips = True
-            return measured()
+            try:
+                return measured()
+            finally:
+                objective.in_strips = before
 
-        made = with_less_memory(measured, in_strips)
-        return made.mean(dim=1, keepdim=True) if self.config.color.mode == "luminance" else made
+        return with_less_memory(measured, measured_in_strips)
 
     def _space(self, size: Size) -> dict[str, Any]:
         """What the variable means, and the range of its pixels."""

@@ -41,8 +41,8 @@ def memory_bytes(config: Config, height: int, width: int, batch: int = 1) -> int
     filters = 2 * 9 * sum(before * after for before, after in pairwise(channels))
     pictures = PICTURES
     if config.optimizer.name.startswith("lbfgs"):
-        # With bounds the pairs once more, in the space of the free pixels.
-        pictures += 2 * config.optimizer.history * (2 if config.optimizer.bounds == "project" else 1)
+        # With bounds the pairs once more, in the space of the free pixels, and half of them preconditioned.
+        pictures += config.optimizer.history * (5 if config.optimizer.bounds == "project" else 2)
     each = _activation_bytes(config, layers, height, width) + FLOAT_BYTES * pictures * 3 * height * width
     on_cuda = resolve_device(config.device).type == "cuda"
     process = 0 if on_cuda else PROCESS_BYTES + _kept_bytes(config, layers, height, width, batch)

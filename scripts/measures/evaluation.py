@@ -50,7 +50,7 @@ def time_evaluation(
 ) -> dict[str, float]:
     """Median seconds of a plain network's forward and backward to the picture, of ours, and of an optimiser step.
 
-    On CUDA also of a step whose evaluation is recorded as a graph.
+    On CUDA also of a step that is recorded as graphs.
     """
     optimisation = build_optimisation(network, inputs, config, device)
     picture = at_scale(inputs, config, 1.0)[0].to(device).clone().requires_grad_()
