@@ -70,6 +70,22 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
+def passes(monkeypatch) -> list[int]:
+    """Pictures in every pass of a network whose gradient an optimiser asks for; it has a variable of its own."""
+    from nst_lab.network.vgg import VGG19
+
+    seen, forward = [], VGG19.forward
+
+    def counted(network, image):
+        if image.requires_grad and not image.is_leaf:
+            seen.append(len(image))
+        return forward(network, image)
+
+    monkeypatch.setattr(VGG19, "forward", counted)
+    return seen
+
+
+@pytest.fixture
 def nst_lab_command(here):
     """Run `nst-lab` in a process of its own; the completed process with its text output."""
 

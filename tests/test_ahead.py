@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY
+from tiny_transfer import run
 
 import nst_lab
 from nst_lab.app import command
-from nst_lab.network.vgg import VGG19
-from nst_lab.optimisation.synthesis import Result, Synthesis
+from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running.inputs import load_inputs
 
 SETTINGS = {
@@ -34,26 +34,6 @@ SETTINGS = {
 def asynchronous(monkeypatch):
     """Takes the CPU for an asynchronous device from now on."""
     return lambda: monkeypatch.setattr("nst_lab.optimisation.optimize.ASYNCHRONOUS", {"cpu"})
-
-
-@pytest.fixture
-def passes(monkeypatch) -> list[int]:
-    """Pictures in every pass of a network whose gradient an optimiser asks for; it has a variable of its own."""
-    seen, forward = [], VGG19.forward
-
-    def counted(network: VGG19, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        if image.requires_grad and not image.is_leaf:
-            seen.append(len(image))
-        return forward(network, image)
-
-    monkeypatch.setattr(VGG19, "forward", counted)
-    return seen
-
-
-def run(*overrides: str) -> Result:
-    config = nst_lab.compose([*TINY, "optimizer.evaluations=9", *overrides])
-    pictures = [nst_lab.load_image(name) for name in ("chelsea", "starry_strokes")]
-    return nst_lab.transfer(pictures[0], pictures[1:], config)
 
 
 @pytest.mark.parametrize("overrides", SETTINGS.values(), ids=SETTINGS)

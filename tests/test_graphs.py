@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY
+from tiny_transfer import run
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -17,10 +18,9 @@ import nst_lab
 from nst_lab.app import command
 from nst_lab.config.statistics import STATISTICS
 from nst_lab.errors import ConfigError
-from nst_lab.network.vgg import VGG19
 from nst_lab.optimisation.graphs import Repeated
 from nst_lab.optimisation.optimize import Step
-from nst_lab.optimisation.synthesis import Result, Synthesis
+from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running.inputs import load_inputs
 
 aten = torch.ops.aten
@@ -98,26 +98,6 @@ def recording(monkeypatch) -> None:
     monkeypatch.setattr("nst_lab.optimisation.optimize.RECORDING", {"cpu"})
     # As on a GPU; NumPy's results are no operators.
     monkeypatch.setattr("nst_lab.losses.statistics.transport.order_of", lambda values: values.argsort(-1))
-
-
-@pytest.fixture
-def passes(monkeypatch) -> list[int]:
-    """Pictures in every pass of a network that Python has gone through for an optimiser."""
-    seen, forward = [], VGG19.forward
-
-    def counted(network: VGG19, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        if image.requires_grad and not image.is_leaf:
-            seen.append(len(image))
-        return forward(network, image)
-
-    monkeypatch.setattr(VGG19, "forward", counted)
-    return seen
-
-
-def run(*overrides: str) -> Result:
-    config = nst_lab.compose([*TINY, "optimizer.evaluations=9", *overrides])
-    pictures = [nst_lab.load_image(name) for name in ("chelsea", "starry_strokes")]
-    return nst_lab.transfer(pictures[0], pictures[1:], config)
 
 
 @pytest.mark.parametrize("overrides", SETTINGS.values(), ids=SETTINGS)

@@ -25,6 +25,7 @@ class Pairs:
 
     VECTORS = ("moves", "changes")
     STATE = ("count", "newest", "products", "squares")
+    BY_PICTURE = (*VECTORS, *STATE, "preconditioner")
 
     def __init__(self, variable: Tensor, history: int, preconditioner: Tensor | None = None):
         batch, size = variable.shape[0], variable[0].numel()
@@ -136,14 +137,14 @@ class Pairs:
     def joined(cls, parts: Sequence["Pairs"]) -> "Pairs":
         """Those of the pictures of all."""
         whole = copy(parts[0])
-        for name in (*cls.VECTORS, *cls.STATE, "preconditioner"):
+        for name in cls.BY_PICTURE:
             setattr(whole, name, torch.cat([getattr(each, name) for each in parts]))
         whole.batch = torch.arange(len(whole.count), device=whole.count.device)
         return whole
 
     def follow(self, whole: "Pairs", rows: slice) -> None:
         """Be those pictures' of a larger batch, in its memory."""
-        for name in (*self.VECTORS, *self.STATE, "preconditioner"):
+        for name in self.BY_PICTURE:
             setattr(self, name, getattr(whole, name)[rows])
 
 
