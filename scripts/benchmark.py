@@ -94,7 +94,8 @@ def measure(part: str, options: argparse.Namespace, device: torch.device) -> dic
             return {part: ablation.measure_ablation(options.cells, calls, options.evaluations, options.device, folder)}
     pictures = options.out.with_suffix("") if options.out else None
     settings = (options.starts, options.precisions, options.pairs, options.evaluations, device, pictures)
-    return {part: [row for size in sizes for row in quality.measure_quality(size, *settings)]}
+    rows = [row for size in sizes for row in quality.measure_quality(size, *settings)]
+    return {part: rows, "quality_medians": quality.medians(rows)}
 
 
 if __name__ == "__main__":

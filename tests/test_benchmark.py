@@ -63,6 +63,10 @@ def test_the_plain_recipe_the_peers_and_an_ablation_are_measured_too(here):
     for row in figures["quality"]:
         assert row["plain_evaluations"] == 8
         assert row["reached"] == (row["best"] <= row["objective"]) == (row["times_faster"] is not None)
+    for middle, precision in zip(figures["quality_medians"], ("fp32", "bf16"), strict=True):
+        times = sorted(row["times_faster"] or 0 for row in figures["quality"] if row["precision"] == precision)
+        assert (middle["size"], middle["precision"], middle["runs"]) == (48, precision, 2)
+        assert (middle["times_faster"] or 0) == times[0]
     assert len(list((here / "figures").glob("*-48-*.png"))) == 6
     [peer] = figures["peers"]
     assert peer["evaluation_over_peer"] == peer["ours"]["evaluation"] / peer["theirs"]["evaluation"]

@@ -12,9 +12,10 @@ LEAST_CURVATURE = 1e-10  # cosine between a move and the change of the gradient,
 class Pairs:
     """The last m moves and changes of the gradient of B pictures of N values, each picture with its own.
 
-    S and Y are one tensor (B, m, N) each, filled in a ring; Sᵀ Y and Yᵀ P Y (B, m, m) are kept up to date by one
-    product of a step. The direction is that of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) from
-    H₀ = γ P, P diagonal, in its compact form: two products with S and Y, and a triangular system of the small matrices.
+    S and Y are one tensor (B, m, N) each, filled in a ring; the upper triangle of Sᵀ Y, the oldest pair first, and
+    Yᵀ P Y (B, m, m) are kept up to date by one product of a step with each. The direction is that of the two-loop
+    recursion (Nocedal and Wright 2006, algorithm 7.4) from H₀ = γ P, P diagonal, in its compact form: two products with
+    S and Y, and a triangular system of the small matrices.
     `add`, `clear` and `direction` never wait for the device, and what they change stays where it is in memory.
 
     Args:
@@ -48,7 +49,6 @@ class Pairs:
         move = self.moves[at] = torch.where(wanted[:, None], move, self.moves[at])
         change = self.changes[at] = torch.where(wanted[:, None], change, self.changes[at])
         self.products[self.batch, :, slot] = _dots(self.moves, change).to(self.products)
-        self.products[self.batch, slot] = _dots(self.changes, move).to(self.products)
         squares = _dots(self.changes, self.scaled(change)).to(self.squares)
         self.squares[self.batch, :, slot] = self.squares[self.batch, slot] = squares
         self.newest.copy_(slot)

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import median, median_low
 
 import torch
 from torch import Tensor
@@ -64,6 +64,20 @@ def measure_quality(
                 for name, run in made.items():
                     nst_lab.save_image(run.picture, pictures / f"{content}-{style}-{start}-{size}-{name}.png")
     return rows
+
+
+def medians(rows: list[dict]) -> list[dict]:
+    """How many times faster the middle one of all pairs and starts is, by size and precision; the lower of two.
+
+    Where the objective is not reached, that is none.
+    """
+    kinds = {(row["size"], row["precision"]): [] for row in rows}
+    for row in rows:
+        kinds[row["size"], row["precision"]].append(row["times_faster"] or 0.0)
+    return [
+        {"size": size, "precision": precision, "runs": len(times), "times_faster": median_low(times) or None}
+        for (size, precision), times in kinds.items()
+    ]
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,10 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[dict[str, Any]], Sequence[str]]
             row["precision"], f"{row['best']:.4g}", _times(row["times_faster"]),
         ),
     ),
+    "quality_medians": (
+        ("size", "in", "runs", "times faster, the middle one"),
+        lambda row: (f"{row['size']} px", row["precision"], str(row["runs"]), _times(row["times_faster"])),
+    ),
     "ablation": (
         ("cells", "sweep", "peer", "calls measured", "times faster"),
         lambda row: (
