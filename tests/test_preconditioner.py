@@ -1,7 +1,5 @@
 """The preconditioner of L-BFGS: curvature of the content loss by its closed form, and what it is worth."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -129,14 +127,11 @@ def test_it_is_the_same_strip_by_strip(shallow):
     torch.testing.assert_close(strips, whole, rtol=1e-4, atol=1e-5)
 
 
-def test_it_does_not_depend_on_the_seed_and_leaves_the_runs_draws_alone():
-    noise = ("init=noise", "layers.content=[relu3_1]")
-    one, other = (pairs_of(*noise, f"seed={seed}") for seed in (0, 1))
+def test_it_does_not_depend_on_the_seed_and_leaves_the_draws_alone():
+    before = torch.get_rng_state()
+    one, other = (pairs_of("layers.content=[relu3_1]", f"seed={seed}") for seed in (0, 1))
     assert torch.equal(one, other)
-    config = nst_lab.compose([*BASE, *noise, "optimizer.evaluations=1"])
-    plain = replace(config, optimizer=replace(config.optimizer, preconditioner="none"))
-    starts = [Synthesis(Inputs(CONTENT, {"mosaic": STYLE}), each).step().image for each in (config, plain)]
-    assert torch.equal(*starts)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_what_is_measured_is_measured_once_for_cells_with_one_content():
@@ -167,8 +162,12 @@ def test_one_grey_channel_has_one_value_a_pixel():
 
 
 @pytest.mark.parametrize(
-    "other", ["optimizer=adam", "optimizer=lbfgs_torch", "parametrisation=fourier", "loss.statistic=bn"]
-)
+    "other",
+    [
+        "optimizer=adam", "optimizer=lbfgs_torch", "parametrisation=fourier", "loss.statistic=bn", "init=noise",
+        "init=gray", "init=mix", "init=style",
+    ],
+)  # fmt: skip
 def test_others_do_without_it(other):
     runs = []
     for kind in ("none", "content"):
