@@ -1,8 +1,8 @@
 """What L-BFGS begins with instead of the identity: where the content holds a pixel fast, and where it leaves it free.
 
 The Hessian of the content loss is about 2 Jᵀ J (Gauss-Newton), J the derivative of the content representation. Its
-diagonal differs a thousandfold between an edge and an even surface, and L-BFGS with its few pairs would have to find
-that out pixel by pixel. The style holds all pixels about alike, and the more of the total it is, the less P differs.
+diagonal differs a thousandfold from place to place, and L-BFGS with its few pairs would have to find that out pixel by
+pixel. The style holds all pixels about alike, and the more of the total it is, the less P differs.
 """
 
 import math
