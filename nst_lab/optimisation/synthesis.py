@@ -209,14 +209,13 @@ class Synthesis:
     def _preconditioner(self, objective: Objective, content: Tensor | None) -> Tensor | None:
         """That of our L-BFGS on pixels, or the grey ones of `color.mode=luminance`, where styles are Gram matrices.
 
-        Only for what starts from the content, or goes on from a run: J is that of the content, and from noise the total
-        falls faster with it but the noise stays where the content is even.
+        Only for what starts from the content, of which J is: from noise the total falls faster with it, but the noise
+        stays where the content is even.
         """
         config, optimizer = self.config, self.config.optimizer
         wanted = optimizer.name == "lbfgs" and optimizer.preconditioner == "content"
         fit = config.parametrisation == "pixel" and (config.loss.statistic == "gram" or not objective.style_shares)
-        near = config.init.kind in ("content", "run")
-        if not wanted or not fit or not near or content is None or not objective.content_layers:
+        if not wanted or not fit or config.init.kind != "content" or content is None or not objective.content_layers:
             return None
         content, before = content.to(self.device), objective.in_strips
 
