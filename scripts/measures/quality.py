@@ -18,8 +18,8 @@ from nst_lab.running.runner import load_inputs
 
 PAIRS = (("chelsea", "starry_strokes"), ("coffee", "woodcut_waves"), ("astronaut", "composition_shapes"))
 # What PyTorch's users write: L-BFGS at full size, with its default history, on pixels from 0 to 1, or to 255 where with
-# those it gets stuck (from chelsea at 512 px). From noise as weak as the convention's it always diverges, at the third
-# evaluation, so both contenders start from noise of this deviation.
+# those it gets stuck (on one machine, from chelsea at 512 px). From noise as weak as the convention's it always
+# diverges, at the third evaluation, so both contenders start from noise of this deviation.
 PLAIN = ("optimizer=lbfgs_torch", "optimizer.history=100", "scales=null")
 PIXEL_RANGES = (1, 255)
 MARGIN = {"fp32": 1.0, "tf32": 0.998, "bf16": 0.998}  # of the target: lower precision is right to a thousandth
@@ -71,7 +71,7 @@ def medians(rows: list[dict]) -> list[dict]:
 
     Where the objective is not reached, that is none.
     """
-    kinds = {(row["size"], row["precision"]): [] for row in rows}
+    kinds = defaultdict(list)
     for row in rows:
         kinds[row["size"], row["precision"]].append(row["times_faster"] or 0.0)
     return [
