@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nst_lab import compose
+from nst_lab import compose, load_image, transfer
+from nst_lab.errors import ConfigError
 from nst_lab.losses.objective import Losses
 from nst_lab.optimisation.bounds import BoundedLBFGS, Box
 from nst_lab.optimisation.lbfgs import LBFGS, step_as_batch
@@ -85,15 +86,19 @@ def test_the_trajectory_is_torchs_where_no_safeguard_acts(history):
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 9), st.booleans())
-def test_the_direction_is_that_of_the_two_loop_recursion(seed: int, history: int, pairs: int, preconditioned: bool):
+@given(
+    st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 9), st.booleans(), st.sampled_from(["newest", "greatest"])
+)
+def test_the_direction_is_that_of_the_two_loop_recursion(
+    seed: int, history: int, pairs: int, preconditioned: bool, scaling: str
+):
     random = torch.Generator().manual_seed(seed)
     matrix = torch.randn(N, N, dtype=torch.float64, generator=random)
     hessian = matrix @ matrix.mT + torch.eye(N, dtype=torch.float64)
     moves = torch.randn(pairs, N, dtype=torch.float64, generator=random)
     gradient = torch.randn(N, dtype=torch.float64, generator=random)
     first = 0.1 + torch.rand(N, dtype=torch.float64, generator=random) if preconditioned else torch.ones(N).double()
-    memory = Pairs(torch.zeros(1, N, dtype=torch.float64), history, first if preconditioned else None)
+    memory = Pairs(torch.zeros(1, N, dtype=torch.float64), history, first if preconditioned else None, scaling)
     for move in moves:
         memory.add(move[None], (hessian @ move)[None], wanted=torch.tensor([True]))
     found, told = memory.direction(gradient[None])
@@ -103,11 +108,27 @@ def test_the_direction_is_that_of_the_two_loop_recursion(seed: int, history: int
     for move, change in reversed(kept):
         shares.append(move.dot(direction) / move.dot(change))
         direction = direction - shares[-1] * change
-    move, change = kept[-1]
-    direction = first * direction * move.dot(change) / change.dot(first * change)
+    ratios = [move.dot(change) / change.dot(first * change) for move, change in kept]
+    direction = first * direction * (ratios[-1] if scaling == "newest" else max(ratios))
     for (move, change), share in zip(kept, reversed(shares), strict=True):
         direction = direction + (share - change.dot(direction) / move.dot(change)) * move
     torch.testing.assert_close(found[0], direction, rtol=1e-6, atol=1e-8)
+
+
+def test_the_greatest_scaling_saves_evaluations():
+    """Real weights."""
+    pictures = load_image("chelsea"), [load_image("starry_strokes")]
+    best = {}
+    for scaling in ("newest", "greatest"):
+        run = ["size=64", "size_rule=exact", "device=cpu", "init=noise", "init.noise_std=0.25"]
+        config = compose([*run, "optimizer.evaluations=50", f"optimizer.scaling={scaling}"])
+        best[scaling] = min(transfer(*pictures, config).history)
+    assert best["greatest"] < 0.96 * best["newest"]
+
+
+def test_a_wrong_scaling_is_refused():
+    with pytest.raises(ConfigError, match=r"optimizer.scaling=oldest: expected one of newest, greatest"):
+        compose(["optimizer.scaling=oldest"])
 
 
 @pytest.mark.parametrize("kind", [LBFGS, BoundedLBFGS])
@@ -237,7 +258,7 @@ def test_what_steps_together_is_of_one_kind():
     different = [
         optimizer(start), optimizer(start, history=6), optimizer(start, learning_rate=0.5), optimizer(start.float()),
         optimizer(start, pixel_range=255.0), optimizer(start, leap=start), optimizer(start[..., :2]),
-        in_a_box(start, 1), begun,
+        optimizer(start, scaling="greatest"), in_a_box(start, 1), begun,
     ]  # fmt: skip
     assert len({each.kind for each in different}) == len(different)
     assert optimizer(start).kind == optimizer(start + 1).kind

@@ -194,6 +194,7 @@ class Optimizer:
     history: Conventional[int] = _between(1, 10_000)
     warm_start: Conventional[str] = _one_of("none", "colors")
     preconditioner: Conventional[str] = _one_of("none", "content")
+    scaling: Conventional[str] = _one_of("newest", "greatest")
     revive: Conventional[int] = _at_least(0)
     betas: Conventional[list[float]] = _between(0, 0.999999)
     momentum: Conventional[float] = _between(0, 1)

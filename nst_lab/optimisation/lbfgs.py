@@ -37,6 +37,7 @@ class LBFGS:
         pixel_range: the range of the variable, which the step lengths refer to.
         picture: the linear map from a change of the variable to that of the picture, whose step lengths count.
         preconditioner: P (1, …) of `Pairs`, by which the first step goes, too; the identity by default.
+        scaling: of `Pairs`; torch's by default.
         leap: other pictures (B, …) to go to after the first evaluation: their losses decide whether from there or from
             the start.
     """
@@ -52,11 +53,12 @@ class LBFGS:
         pixel_range: float,
         picture: Callable[[Tensor], Tensor] = lambda change: change,
         preconditioner: Tensor | None = None,
+        scaling: str = "newest",
         leap: Tensor | None = None,
     ):
         self.variable, self.picture = variable, picture
         self.learning_rate, self.pixel_range = learning_rate, pixel_range
-        self.pairs = Pairs(variable, history, preconditioner)
+        self.pairs = Pairs(variable, history, preconditioner, scaling)
         self.started = False  # whether the present loss was evaluated; the first picture is accepted whatever it is
         # Of the accepted pictures, vectors (B, N) and (B,).
         self.position, self.gradient, self.move = torch.zeros_like(variable).flatten(1).repeat(3, 1, 1).unbind()
@@ -131,7 +133,7 @@ class LBFGS:
     def kind(self) -> tuple[object, ...]:
         """What those have in common that can step as one batch."""
         shape, device, leaps = self.variable.shape[1:], self.variable.device, self.leap is not None
-        settings = self.learning_rate, self.pixel_range, self.pairs.history, self.pairs.preconditioner.shape[1]
+        settings = self.learning_rate, self.pixel_range, self.pairs.kind
         return type(self), shape, self.variable.dtype, device, settings, self.started, leaps
 
     @classmethod

@@ -90,6 +90,7 @@ def _lbfgs(
         pixel_range=options.pixel_scale,
         picture=space.picture,
         preconditioner=preconditioner,
+        scaling=options.scaling,
         leap=leap,
     )
 

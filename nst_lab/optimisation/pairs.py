@@ -22,15 +22,17 @@ class Pairs:
         variable: the pictures (B, …), for their number, size, type and device.
         history: m.
         preconditioner: P, of the shape of one picture or of all; the identity by default.
+        scaling: which γ of the pairs' sᵀ y / yᵀ P y, `newest` or `greatest`. The newest one is mostly smaller, and what
+            the pairs do not tell then hardly moves.
     """
 
     VECTORS = ("moves", "changes")
     STATE = ("count", "newest", "products", "squares")
     BY_PICTURE = (*VECTORS, *STATE, "preconditioner")
 
-    def __init__(self, variable: Tensor, history: int, preconditioner: Tensor | None = None):
+    def __init__(self, variable: Tensor, history: int, preconditioner: Tensor | None = None, scaling: str = "newest"):
         batch, size = variable.shape[0], variable[0].numel()
-        self.history = history
+        self.history, self.scaling = history, scaling
         self.moves, self.changes = variable.new_zeros(2, batch, history, size)
         ones = variable.new_ones(batch, 1)
         self.preconditioner = ones if preconditioner is None else ones * preconditioner.detach().reshape(-1, size)
@@ -82,7 +84,7 @@ class Pairs:
             _dots(vectors, by).to(products).gather(1, order) for vectors, by in ((moves, gradient), (changes, first))
         )
         scale, of_moves, of_changes = _weights(
-            _in_order(products, order), _in_order(squares, order), along, across, valid
+            _in_order(products, order), _in_order(squares, order), along, across, valid, self.scaling
         )
         place = (slots - self.newest[:, None] - 1) % self.history  # in that order
         by_moves, by_changes = (
@@ -133,6 +135,11 @@ class Pairs:
             getattr(self, name).copy_(state[name])
         self.preconditioner = state["preconditioner"].to(self.moves)
 
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What those have in common that can be joined."""
+        return self.history, self.scaling, self.preconditioner.shape[1]
+
     @classmethod
     def joined(cls, parts: Sequence["Pairs"]) -> "Pairs":
         """Those of the pictures of all."""
@@ -149,26 +156,28 @@ class Pairs:
 
 
 def _weights(
-    products: Tensor, squares: Tensor, along: Tensor, across: Tensor, valid: Tensor
+    products: Tensor, squares: Tensor, along: Tensor, across: Tensor, valid: Tensor, scaling: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """γ (B,), a and b (B, m) of -H g = S a + P (Y b - γ g) (Byrd, Nocedal and Schnabel 1994, theorem 2.2, H₀ = γ P).
 
     With R the upper triangle of Sᵀ Y, D its diagonal and u = R⁻¹ Sᵀ g: a = R⁻ᵀ (γ Yᵀ P g - (D + γ Yᵀ P Y) u), b = γ u,
-    and γ = sᵀ y / yᵀ P y of the newest pair. A pair that is not valid becomes a row and a column of the identity, and
-    its products zero.
+    and γ = sᵀ y / yᵀ P y of the newest pair or the greatest of all, 1 without one. A pair that is not valid becomes a
+    row and a column of the identity, and its products zero.
 
     Args:
         products, squares: Sᵀ Y and Yᵀ P Y (B, m, m), the oldest pair first.
         along, across: Sᵀ g and Yᵀ P g (B, m), likewise.
         valid: which pairs there are (B, m), likewise.
+        scaling: `newest` or `greatest`.
     """
     both = valid[:, :, None] & valid[:, None]
     products, squares = torch.where(both, products, 0), torch.where(both, squares, 0)
     curvature, lengths = (each.diagonal(dim1=1, dim2=2) for each in (products, squares))
     triangle = products.triu() + torch.diag_embed((~valid).to(products))
-    newest = valid * torch.arange(1, valid.shape[1] + 1, device=valid.device)
-    last = newest.argmax(dim=1, keepdim=True)
-    scale = torch.where(valid, curvature / torch.where(valid, lengths, 1), 1).gather(1, last)
+    ratios = torch.where(valid, curvature / torch.where(valid, lengths, 1), 0)
+    ages = valid * torch.arange(1, valid.shape[1] + 1, device=valid.device)
+    chosen = (ages if scaling == "newest" else ratios).argmax(dim=1, keepdim=True)
+    scale = torch.where(valid.any(dim=1, keepdim=True), ratios.gather(1, chosen), 1)
     along, across = (torch.where(valid, each, 0)[:, :, None] for each in (along, across))
     inner = torch.linalg.solve_triangular(triangle, along, upper=True)
     scaled = scale[:, :, None]
