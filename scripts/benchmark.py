@@ -19,12 +19,14 @@ import argparse
 import json
 import platform
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from measures import ablation, batches, evaluation, figure, kernels, peers, precision, processes, quality, tables
 
 from nst_lab.optimisation.synthesis import resolve_device
+from nst_lab.running.allocator import keep_or_give_back
 
 SHORT = ("evaluation", "statistics", "startup", "memory")
 PARTS = (*SHORT, "batches", "kernels", "precision", "peers", "quality", "ablation", "figure")
@@ -65,11 +67,11 @@ def parse() -> argparse.Namespace:
 
 def measure(part: str, options: argparse.Namespace, device: torch.device) -> dict:
     """The figures of one part, under the names that the report has them by."""
-    sizes, rounds = options.sizes, options.rounds
+    sizes, rounds = _in_turn(options.sizes), options.rounds
     if part == "evaluation":
         return {"rows": [evaluation.measure(size, options.device, device, rounds) for size in sizes]}
     if part == "statistics":
-        return {part: evaluation.measure_statistics(min(sizes), options.device, device, rounds)}
+        return {part: evaluation.measure_statistics(next(sizes), options.device, device, rounds)}
     if part == "startup":
         return {part: processes.measure_startup(options.device, min(rounds, 5))}
     if part == "memory":
@@ -96,6 +98,13 @@ def measure(part: str, options: argparse.Namespace, device: torch.device) -> dic
     settings = (options.starts, options.precisions, options.pairs, options.evaluations, device, pictures)
     rows = [row for size in sizes for row in quality.measure_quality(size, *settings)]
     return {part: rows, "quality_medians": quality.medians(rows)}
+
+
+def _in_turn(sizes: list[int]) -> Iterator[int]:
+    """Sizes, the least first, each with memory kept or given back in this process as runs of that size do."""
+    for size in sorted(sizes):
+        keep_or_give_back(size * size)
+        yield size
 
 
 if __name__ == "__main__":

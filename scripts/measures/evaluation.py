@@ -20,7 +20,6 @@ from nst_lab.optimisation.inputs import Inputs
 from nst_lab.optimisation.optimize import Optimisation
 from nst_lab.optimisation.scales import at_scale
 from nst_lab.optimisation.synthesis import Synthesis, own_network
-from nst_lab.running.allocator import keep_or_give_back
 from nst_lab.running.recorder import Recorder
 from nst_lab.running.runner import load_inputs
 
@@ -32,8 +31,7 @@ def prepare(size: int, device_name: str, device: torch.device) -> tuple[Config, 
 
 
 def measure(size: int, device_name: str, device: torch.device, rounds: int) -> dict:
-    """All figures of one size, with memory kept or given back as runs of that size do."""
-    keep_or_give_back(size * size)
+    """All figures of one size."""
     config, inputs, network = prepare(size, device_name, device)
     seconds = time_evaluation(network, inputs, config, device, rounds)
     return {

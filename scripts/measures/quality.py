@@ -4,7 +4,9 @@ import math
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median, median_low
 
@@ -14,6 +16,7 @@ from torch import Tensor
 import nst_lab
 from measures.evaluation import synchronize
 from nst_lab.optimisation.synthesis import Synthesis, own_network
+from nst_lab.running.allocator import keep_or_give_back
 from nst_lab.running.runner import load_inputs
 
 PAIRS = (("chelsea", "starry_strokes"), ("coffee", "woodcut_waves"), ("astronaut", "composition_shapes"))
@@ -50,7 +53,8 @@ def measure_quality(
             made = {"plain": plain}
             for precision in precisions:
                 target = MARGIN[precision] * plain.best
-                made[precision] = ours = run_to([*common, *OURS[start], f"precision={precision}"], device, target)
+                overrides = [*common, *OURS[start], f"precision={precision}"]
+                made[precision] = ours = _run_alone(overrides, device, target, keeps=True)
                 row = {"size": size, "pair": f"{content}, {style}", "start": start, "precision": precision}
                 row["plain_pixel_range"] = pixel_range
                 row |= {"objective": plain.best, "best": ours.best, "reached": ours.best <= plain.best}
@@ -98,15 +102,30 @@ class Run:
 def _plain_run(overrides: list[str], device: torch.device) -> tuple[int, Run]:
     """That of the plain recipe, and the range of its pixels."""
     for pixel_range in PIXEL_RANGES:
-        run = run_to([*overrides, *PLAIN, f"optimizer.pixel_scale={pixel_range}"], device)
+        run = _run_alone([*overrides, *PLAIN, f"optimizer.pixel_scale={pixel_range}"], device, keeps=False)
         if not run.stuck:
             break
     return pixel_range, run
 
 
-def run_to(overrides: list[str], device: torch.device, target: float = -math.inf) -> Run:
-    """A run that ends where its total, or its budget, is reached."""
+def _run_alone(overrides: list[str], device: torch.device, target: float = -math.inf, *, keeps: bool) -> Run:
+    """A run in a process of its own, as a user's is: what one does with memory is nothing to the next."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(run_to, overrides, device, target, keeps).result()
+
+
+def run_to(overrides: list[str], device: torch.device, target: float = -math.inf, keeps: bool = True) -> Run:
+    """A run that ends where its total, or its budget, is reached.
+
+    Args:
+        overrides: of the configuration.
+        device: of the network.
+        target: total at which to end.
+        keeps: whether memory is kept as nst_lab's runs keep it, or left to glibc as other programs do.
+    """
     config = nst_lab.compose(overrides)
+    if keeps:
+        keep_or_give_back(config.size**2)
     network, inputs = own_network(config).to(device), load_inputs(config)
     best, picture = math.inf, inputs.content
     spent = defaultdict(list)
