@@ -264,7 +264,7 @@ def test_the_default_network_is_the_normalised_caffe_one() -> None:
     assert torch.equal(record(config)[0].losses.total, shared[0].losses.total)
 
 
-def test_a_cpu_that_only_emulates_bf16_is_said_to_be_slow_once(network: VGG19, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cpu_that_only_emulates_bf16_is_named_once(network: VGG19, caplog: pytest.LogCaptureFixture) -> None:
     tell_of_emulation.cache_clear()
     for precision in ("fp32", "bf16", "bf16"):
         assert len(record(tiny(f"precision={precision}", "device=cpu", "optimizer.evaluations=1"), network)) == 1
