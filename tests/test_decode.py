@@ -17,13 +17,14 @@ from nst_lab.errors import ImageError
 from nst_lab.images import decode as decoding
 from nst_lab.images.decode import decode, header_size
 from nst_lab.images.pictures import image_size, load_image, load_mask, resize_mask
+from nst_lab.notices import say_once
 
 STEP = 1 / 255
 
 
 @pytest.fixture(autouse=True)
 def _nothing_said_yet():
-    decoding.say_once.cache_clear()
+    say_once.cache_clear()
 
 
 def png(path: Path, size: tuple[int, int], depth: int, colour_type: int, rows: bytes, *chunks) -> Path:

@@ -4,11 +4,13 @@ import json
 import re
 
 import pytest
+import torch
 from conftest import TINY
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import nst_lab
+from nst_lab.notices import say_once
 from nst_lab.running import runs
 from nst_lab.running.claims import Claim, Watch
 from nst_lab.running.recorder import picture_schedule
@@ -238,6 +240,17 @@ def test_a_folder_says_what_is_unusual_about_its_run(overrides, readable):
     name, _, digits = runs.run_folder(config, runs.identify(config)).name.rpartition("-")
     assert sorted(name.split("-")) == sorted(readable.split("-"))
     assert re.fullmatch("[0-9a-f]{12}", digits)
+
+
+def test_a_cpu_that_only_emulates_bf16_is_named_once(here, caplog):
+    say_once.cache_clear()
+    for weight, precision in enumerate(("fp32", "bf16", "bf16")):
+        overrides = f"precision={precision}", f"loss.content_weight={weight + 1}", "device=cpu"
+        assert run(*overrides, "optimizer.evaluations=1").manifest["status"] == "completed"
+    emulated = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    said = [message for message in caplog.messages if message.startswith("precision=bf16")]
+    assert len(said) == emulated
+    assert all(message.startswith("precision=bf16: this CPU only emulates it") for message in said)
 
 
 def test_the_picture_schedule_is_geometric_and_keeps_the_ends():

@@ -15,7 +15,6 @@ from nst_lab.network.vgg import VGG19, build_network
 from nst_lab.network.weights import load_weights, prepare_weights
 from nst_lab.optimisation.initial import noise_image
 from nst_lab.optimisation.inputs import Inputs
-from nst_lab.optimisation.numerics import tell_of_emulation
 from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.scales import split_budget
 from nst_lab.optimisation.synthesis import Synthesis, resolve_device
@@ -262,15 +261,6 @@ def test_the_default_network_is_the_normalised_caffe_one() -> None:
     weights = prepare_weights("caffe", 0, True)
     shared = record(config, build_network(config.model, weights, needed_taps(config)))
     assert torch.equal(record(config)[0].losses.total, shared[0].losses.total)
-
-
-def test_a_cpu_that_only_emulates_bf16_is_named_once(network: VGG19, caplog: pytest.LogCaptureFixture) -> None:
-    tell_of_emulation.cache_clear()
-    for precision in ("fp32", "bf16", "bf16"):
-        assert len(record(tiny(f"precision={precision}", "device=cpu", "optimizer.evaluations=1"), network)) == 1
-    emulated = torch.backends.cpu.get_cpu_capability() == "AVX2"
-    assert len(caplog.messages) == emulated
-    assert all(message.startswith("precision=bf16: this CPU only emulates it") for message in caplog.messages)
 
 
 def test_devices_by_name() -> None:

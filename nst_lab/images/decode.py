@@ -4,20 +4,19 @@ NumPy only, so that tools that merely show pictures need no torch. What a file l
 per file.
 """
 
-import logging
 import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from nst_lab.errors import ImageError
 from nst_lab.images import deep, icc
+from nst_lab.notices import say_once
 
 MAX_PIXELS = 100_000_000  # read from the header: a larger picture is refused before anything is decoded
 
@@ -28,8 +27,6 @@ EAGER = (b"\0\0\1\0", b"RIFF")
 
 # Pillow's limits and Python's warning filters belong to the whole process.
 _PROCESS_WIDE = threading.Lock()
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,12 +97,6 @@ def header_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         width, height = image.size
         # Pillow turns TIFF by itself and has its turned size already.
         return (width, height) if image.format != "TIFF" and _orientation(image, path) >= 5 else (height, width)
-
-
-@cache
-def say_once(line: str) -> None:
-    """One line in the log, the first time it is said in this process: a sweep reads the same file for every cell."""
-    log.warning(line)
 
 
 @contextmanager

@@ -1,20 +1,14 @@
 """How torch computes, set for a while and then as before."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 
 import torch
 
-log = logging.getLogger(__name__)
 
-
-@cache
-def tell_of_emulation(precision: str, device: torch.device) -> None:
-    """One line in the log, the first time in this process, where bf16 is slower than fp32: on CPUs with AVX2 alone."""
-    if precision == "bf16" and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
-        log.warning("precision=bf16: this CPU only emulates it, several times slower than it computes precision=fp32")
+def is_emulated(precision: str, device: torch.device) -> bool:
+    """Whether the device has no instructions for a precision, and is slower by it: bf16 on CPUs with AVX2 alone."""
+    return precision == "bf16" and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from nst_lab.optimisation.device_memory import with_less_memory
 from nst_lab.optimisation.initial import initial_image
 from nst_lab.optimisation.inputs import Extras, Inputs, Size, checked_inputs
 from nst_lab.optimisation.lbfgs import LBFGS
-from nst_lab.optimisation.numerics import numerics, plain_torch, tell_of_emulation
+from nst_lab.optimisation.numerics import numerics, plain_torch
 from nst_lab.optimisation.optimize import Optimisation, Step, step_together
 from nst_lab.optimisation.pairs import Pairs
 from nst_lab.optimisation.parametrisation import parametrisation
@@ -132,7 +132,6 @@ class Synthesis:
     ):
         self.config, self.memory, self.known = config, memory, known
         self.device = resolve_device(config.device)
-        tell_of_emulation(config.precision, self.device)
         self.network = (network or own_network(config)).to(self.device).requires_grad_(False)
         self.colors = ColorControl(config.color, inputs.content, config.resampling)
         self.inputs = _recolored(self._mixed(inputs) if inputs.fine else inputs, self.colors)

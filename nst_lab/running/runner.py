@@ -28,7 +28,9 @@ from nst_lab.errors import ConfigError, UserError
 from nst_lab.images import catalog
 from nst_lab.images.pictures import load_image, save_image
 from nst_lab.metrics import METRICS_VERSION, distances_of_run
+from nst_lab.notices import say_once
 from nst_lab.optimisation.inputs import Inputs
+from nst_lab.optimisation.numerics import is_emulated
 from nst_lab.optimisation.optimize import Step
 from nst_lab.optimisation.stopping import Stop
 from nst_lab.optimisation.synthesis import Synthesis, resolve_device
@@ -218,6 +220,8 @@ class _Attempt:
 
     def _prepare(self) -> tuple[Inputs, Synthesis]:
         """Everything that can be missing or not fit, before anything of an earlier attempt is given up."""
+        if is_emulated(self.config.precision, resolve_device(self.config.device)):
+            say_once("precision=bf16: this CPU only emulates it, several times slower than it computes precision=fp32")
         inputs = load_inputs(self.config)
         allocator.keep_or_give_back(prod(sizes_from_headers(self.config)[0]))
         network, memory, unscaled_filters = shared_network(self.config, self.identity.hashes)

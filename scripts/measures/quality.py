@@ -4,8 +4,10 @@ import math
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median, median_low
@@ -44,7 +46,7 @@ def measure_quality(
 
     The pictures at equal objective, plain and ours, go to a folder.
     """
-    rows = []
+    rows, keep = [], partial(keep_or_give_back, size * size)
     for content, style in PAIRS[:pairs]:
         pair = (f"size={size}", "size_rule=exact", f"content={content}", f"style={style}", f"device={device}")
         for start in starts:
@@ -54,7 +56,7 @@ def measure_quality(
             for precision in precisions:
                 target = MARGIN[precision] * plain.best
                 overrides = [*common, *OURS[start], f"precision={precision}"]
-                made[precision] = ours = _run_alone(overrides, device, target, keeps=True)
+                made[precision] = ours = _run_alone(overrides, device, target, setup=keep)
                 row = {"size": size, "pair": f"{content}, {style}", "start": start, "precision": precision}
                 row["plain_pixel_range"] = pixel_range
                 row |= {"objective": plain.best, "best": ours.best, "reached": ours.best <= plain.best}
@@ -102,30 +104,30 @@ class Run:
 def _plain_run(overrides: list[str], device: torch.device) -> tuple[int, Run]:
     """That of the plain recipe, and the range of its pixels."""
     for pixel_range in PIXEL_RANGES:
-        run = _run_alone([*overrides, *PLAIN, f"optimizer.pixel_scale={pixel_range}"], device, keeps=False)
+        run = _run_alone([*overrides, *PLAIN, f"optimizer.pixel_scale={pixel_range}"], device)
         if not run.stuck:
             break
     return pixel_range, run
 
 
-def _run_alone(overrides: list[str], device: torch.device, target: float = -math.inf, *, keeps: bool) -> Run:
-    """A run in a process of its own, as a user's is: what one does with memory is nothing to the next."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(run_to, overrides, device, target, keeps).result()
+def _run_alone(
+    overrides: list[str],
+    device: torch.device,
+    target: float = -math.inf,
+    setup: Callable[[], None] | None = None,
+) -> Run:
+    """A run in a process of its own, as a user's is: what one does with memory is nothing to the next.
 
-
-def run_to(overrides: list[str], device: torch.device, target: float = -math.inf, keeps: bool = True) -> Run:
-    """A run that ends where its total, or its budget, is reached.
-
-    Args:
-        overrides: of the configuration.
-        device: of the network.
-        target: total at which to end.
-        keeps: whether memory is kept as nst_lab's runs keep it, or left to glibc as other programs do.
+    Ours has a setup, memory kept or given back as in nst_lab's runs; the plain recipe leaves that to glibc, as other
+    programs do.
     """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=setup) as process:
+        return process.submit(run_to, overrides, device, target).result()
+
+
+def run_to(overrides: list[str], device: torch.device, target: float = -math.inf) -> Run:
+    """A run that ends where its total, or its budget, is reached."""
     config = nst_lab.compose(overrides)
-    if keeps:
-        keep_or_give_back(config.size**2)
     network, inputs = own_network(config).to(device), load_inputs(config)
     best, picture = math.inf, inputs.content
     spent = defaultdict(list)
