@@ -127,12 +127,13 @@ def _run(composer: Composer, cells: Sequence[Cell], overrides: Sequence[str]) ->
 
 def _conclude(folder: Path, planned: Sequence[sweep.Planned], silent: bool) -> None:
     """The pictures of an experiment, and where to look at them; `silent`: of a folder in which runs failed already."""
-    from nst_lab.sweeps.grid import save_grid
     from nst_lab.sweeps.summary import write_summary
 
     picture = planned[0].folder / "result.png"
     try:
         if len(planned) > 1:
+            from nst_lab.sweeps.grid import save_grid  # and Matplotlib with it
+
             picture = save_grid(planned, folder / "grid.png")
         write_summary(folder, planned, picture if len(planned) > 1 else None)
     except OSError as error:

@@ -46,7 +46,6 @@ from os import PathLike
 from typing import Any, NamedTuple
 
 import torch
-from skimage.color import rgb2lab
 from torch import Tensor
 
 from nst_lab.images.pictures import load_image, resize, size_of, target_size, to_bytes
@@ -171,6 +170,8 @@ class Measured:
 
 
 def _measure(seen: Seen, device: torch.device) -> Measured:
+    from skimage.color import rgb2lab  # and SciPy with it; needed only when a run is over
+
     activations = _network(device)(seen.image().to(device))
     layers = [activations[layer] for layer in STYLE_LAYERS]
     lab = rgb2lab(seen.image()[0].numpy(), channel_axis=0)
@@ -243,7 +244,7 @@ def _pixel_distances(seen: Seen, photograph: Seen | None) -> dict[str, float | N
     picture = seen.image()
     values: dict[str, float | None] = dict.fromkeys(("ssim", "psnr"))
     if photograph is not None:
-        from skimage.metrics import structural_similarity  # and SciPy with it; needed only when a run is over
+        from skimage.metrics import structural_similarity
 
         pair = picture, photograph.image()
         luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from conftest import CHECKOUT, TINY, UNBOUNDED
 
 import nst_lab
 from nst_lab.app import command
-from nst_lab.config.composition import Composer
+from nst_lab.config.composition import Cell, Composer
 from nst_lab.memory import Memory
 from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import inputs, networks, runs
@@ -319,17 +320,20 @@ def test_manifests_are_json_whatever_is_in_them(here):
 
 @pytest.mark.slow
 def test_after_the_first_a_cell_of_an_ablation_costs_little_more_than_its_evaluations(here):
-    cells = expand(Composer(), ["size=128", "loss.content_weight=1e6,3e6,1e7", "threads=1"], multirun=True)
-    run(cells[0].config)
-    ratios = []
-    for cell in cells[1:]:
+    small = ["size=128", "threads=1"]
+    run(nst_lab.compose([*small, "optimizer.evaluations=2"]))
+
+    def cost_over_evaluations(cell: Cell) -> float:
         synthesis = Synthesis(inputs.load_inputs(cell.config), cell.config)
         steps = iter(synthesis)
-        next(steps)
+        for _ in range(cell.config.optimizer.history):  # until every later one costs the same
+            next(steps)
         started = time.process_time()
-        alone = sum(1 for _ in steps)
+        alone = sum(1 for _ in islice(steps, 40))
         evaluation = (time.process_time() - started) / alone
         started = time.process_time()
         done = run(cell.config)
-        ratios.append((time.process_time() - started) / evaluation / done.manifest["evaluations"])
-    assert min(ratios) < 1.05  # the machine's noise only adds
+        return (time.process_time() - started) / evaluation / done.manifest["evaluations"]
+
+    cells = expand(Composer(), [*small, "loss.content_weight=3e6,1e7"], multirun=True)
+    assert any(cost_over_evaluations(cell) < 1.05 for cell in cells)  # the machine's noise mostly adds

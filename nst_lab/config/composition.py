@@ -16,6 +16,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.object_type import ObjectType
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -115,7 +116,7 @@ class Composer:
         key = override.key_or_group
         if key == "figure":
             raise ConfigError(f"{text}: figures have a command of their own: nst-figure {text}")
-        choices = self._choices(key)
+        choices = self.choices(key)
         if key in ("hydra", "hydra.job.chdir"):
             raise ConfigError(f"{text}: cannot be set; runs stay in the current directory and Hydra's keys are hydra.…")
         if key == "search":
@@ -141,11 +142,12 @@ class Composer:
         else:
             check_key(key, text.partition("=")[2])
 
-    def _choices(self, group: str) -> list[str]:
-        """The configurations of a group, those of its folders as `folder/name`."""
-        folders = self.loader.list_groups(group)
-        nested = [f"{name}/{choice}" for name in folders for choice in self._choices(f"{group}/{name}")]
-        return self.loader.get_group_options(group) + nested
+    def choices(self, group: str) -> list[str]:
+        """The configurations of a group, those of its folders as `folder/name`; none of what is a key."""
+        repository = self.loader.repository  # the loader itself would copy it for every question
+        folders = repository.get_group_options(group, ObjectType.GROUP)
+        nested = [f"{name}/{choice}" for name in folders for choice in self.choices(f"{group}/{name}")]
+        return [*repository.get_group_options(group), *nested]
 
     def load(self, overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
         """The composed configuration as Hydra gives it, its own `hydra` section included."""
@@ -191,7 +193,7 @@ class Composer:
         """A parsed override, and whether it is a choice of a group (or Hydra's own) and not a value."""
         if text not in self._overrides:
             override = self._read(text)
-            chooses = override.is_hydra_override() or bool(self.loader.get_group_options(override.key_or_group))
+            chooses = override.is_hydra_override() or bool(self.choices(override.key_or_group))
             self._overrides[text] = override, chooses
         return self._overrides[text]
 

@@ -13,7 +13,6 @@ own sizes, so that every scale of a schedule sees the same ones.
 from collections.abc import Sequence
 
 import torch
-from skimage.exposure import match_histograms as match_histograms_of_channels
 from torch import Tensor
 
 from nst_lab.config.schema import Color
@@ -114,8 +113,10 @@ def match_histograms(style: Tensor, content: Tensor) -> Tensor:
 
     Channels are matched apart, so how they go together is still the style's: greys may become coloured.
     """
+    from skimage import exposure  # and SciPy with it, for which few runs should wait
+
     pair = (picture[0].double().numpy() for picture in (style, content))
-    return torch.from_numpy(match_histograms_of_channels(*pair, channel_axis=0)).to(style.dtype)[None]
+    return torch.from_numpy(exposure.match_histograms(*pair, channel_axis=0)).to(style.dtype)[None]
 
 
 class ColorControl:

@@ -51,14 +51,14 @@ class _Sweep:
         self.composer, self.pending, self.watch = composer, list(pending), watch
         name = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{uuid.uuid4().hex[:6]}"
         self.own = hydras_own(overrides)
-        self.master = self._compose(self.own)
-        check_launcher(self.master)
-        given = any(text.startswith("hydra.sweep.dir=") for text in self.own)
-        records = Path(self.master.out_dir) / self.master.name / ".launches"
-        folder = Path(self.master.hydra.sweep.dir) if given else records / name
+        config = pending[0].cell.config
+        folder = Path(config.out_dir, config.name, ".launches", name)
+        if any(text.startswith("hydra.sweep.dir=") for text in self.own):
+            folder = Path(self._compose(self.own).hydra.sweep.dir)
         # Workers compose again, perhaps in another directory and at another time: the path must be told to them.
         self.own.append(f"hydra.sweep.dir={quoted(str(folder.absolute()))}")
         self.master = self._compose(self.own)
+        check_launcher(self.master)
         gpus = share_gpus(self.master)
         self.launch = Launch(
             name,
