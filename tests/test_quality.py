@@ -1,14 +1,40 @@
 """What the shipped experiments promise, with the real network."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from conftest import CHECKOUT
 
 import nst_lab
+from nst_lab.app import command
 from nst_lab.config.composition import Composer
 from nst_lab.images.pictures import resize
 from nst_lab.sweeps.sweep import expand
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+EXPERIMENTS = re.findall(r"^\| `(\w+)` \| (\d+) \|", (CHECKOUT / "README.md").read_text(), re.M)
+LEAST_SIZES = {"masks": 128}  # of whole receptive fields
+
+
+def test_the_readme_lists_every_experiment():
+    files = (CHECKOUT / "conf/experiment").glob("*.yaml")
+    assert sorted(name for name, _ in EXPERIMENTS) == sorted(file.stem for file in files)
+
+
+@pytest.mark.parametrize(("name", "runs"), EXPERIMENTS)
+def test_every_experiment_makes_its_runs(name, runs, here, capsys):
+    size = LEAST_SIZES.get(name, 64)
+    fewer = ("optimizer.evaluations=3", "style.fine_evaluations=3", "log.distances=false", "threads=1")
+    assert command([f"experiment={name}", f"size={size}", *fewer]) == 0, capsys.readouterr().err
+    manifests = [json.loads(file.read_text()) for file in Path("outputs", name).glob("*/manifest.json")]
+    assert [manifest["status"] for manifest in manifests] == ["completed"] * int(runs)
+    pictures = {file.read_bytes() for file in Path("outputs", name).glob("*/result.png")}
+    assert len(pictures) == int(runs)
+    assert Path("outputs", name, "grid.png").is_file()
 
 
 def psnr(config: nst_lab.config.schema.Config) -> float:
@@ -21,7 +47,7 @@ def psnr(config: nst_lab.config.schema.Config) -> float:
 
 @pytest.mark.parametrize("content", ["chelsea", "astronaut"])
 def test_content_reconstruction_fades_with_depth(content):
-    cells = expand(Composer(), ["experiment=content_reconstruction", f"content={content}"], multirun=False)
+    cells = expand(Composer(), ["experiment=content_reconstruction", f"content={content}", "size=64"], multirun=False)
     values = {cell.config.layers.content[0]: psnr(cell.config) for cell in cells}
     assert list(values) == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     assert values["relu2_1"] > 30
@@ -30,7 +56,7 @@ def test_content_reconstruction_fades_with_depth(content):
 
 @pytest.mark.parametrize("init", ["content", "noise"])
 def test_the_defaults_lower_the_style_loss_and_keep_the_content(init):
-    base = ["content=rocket", "style=starry_strokes", "size=128", "optimizer.evaluations=100"]
+    base = ["content=rocket", "style=starry_strokes", "size=64", "optimizer.evaluations=100"]
     pictures = [nst_lab.load_image(name) for name in ("rocket", "starry_strokes")]
     unchanged = nst_lab.transfer(pictures[0], pictures[1:], nst_lab.compose([*base, "optimizer.evaluations=1"]))
     texture = nst_lab.transfer(

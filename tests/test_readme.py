@@ -51,7 +51,7 @@ def test_the_readme_has_commands():
 
 def test_the_python_of_the_readme_runs(here):
     [code] = re.findall(r"```python\n(.*?)```", README, re.S)
-    quicker = code.replace("size=128", "size=32").replace('"size=32"]', '"size=32", "optimizer.evaluations=3"]')
+    quicker = code.replace("size=96", "size=32").replace('"size=32"]', '"size=32", "optimizer.evaluations=3"]')
     assert quicker != code
     done = subprocess.run([sys.executable, "-c", quicker], cwd=here, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
