@@ -127,7 +127,7 @@ def test_relative_paths_and_a_folder_of_ones_own_reach_the_workers(tmp_path):
     assert [manifest["status"] for manifest in made(tmp_path)] == ["completed"] * 4
 
 
-LONG = (*UNBOUNDED, "optimizer.evaluations=2000", "optimizer.tolerance=0", "init=noise", "log.checkpoint_seconds=0.2")
+LONG = (*UNBOUNDED, "optimizer.evaluations=1000", "optimizer.tolerance=0", "init=noise", "log.checkpoint_seconds=0.2")
 
 
 def wait_for_two_runs_at_work(folder: Path) -> list[dict]:

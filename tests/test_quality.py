@@ -56,7 +56,7 @@ def test_content_reconstruction_fades_with_depth(content):
 
 @pytest.mark.parametrize("init", ["content", "noise"])
 def test_the_defaults_lower_the_style_loss_and_keep_the_content(init):
-    base = ["content=rocket", "style=starry_strokes", "size=64", "optimizer.evaluations=100"]
+    base = ["content=rocket", "style=starry_strokes", "size=128", "optimizer.evaluations=100"]
     pictures = [nst_lab.load_image(name) for name in ("rocket", "starry_strokes")]
     unchanged = nst_lab.transfer(pictures[0], pictures[1:], nst_lab.compose([*base, "optimizer.evaluations=1"]))
     texture = nst_lab.transfer(

@@ -13,7 +13,7 @@ from launched import check_curves, check_that_nothing_is_broken, complaints, com
 
 # Cells of some seconds, one thread each: all signals come before the end of the sweep.
 CELLS = (
-    "-m", *UNBOUNDED, "optimizer.evaluations=400", "optimizer.tolerance=0", "init=noise", "seed=range(8)", "threads=1",
+    "-m", *UNBOUNDED, "optimizer.evaluations=250", "optimizer.tolerance=0", "init=noise", "seed=range(8)", "threads=1",
     "log.checkpoint_seconds=0.05",
 )  # fmt: skip
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
