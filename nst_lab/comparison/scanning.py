@@ -24,6 +24,8 @@ SECTIONS = [field.name for field in fields(Config) if is_dataclass(field.default
 NO_RUN = f"not a run (no {MANIFEST})"
 NOT_OF_RUN = f"{MANIFEST} is not that of a run"
 
+Look = tuple[bytes, bool] | OSError  # of a folder: its manifest, and whether there is a picture beside it
+
 
 @dataclass(frozen=True)
 class Record:
@@ -58,7 +60,7 @@ def scan(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Record], list[
     with ThreadPoolExecutor(THREADS) as pool:
         found = [item for folder in folders for item in _search(os.fspath(folder), DEPTH, pool)]
     once = {os.path.realpath(item.folder): item for item in found}
-    items = sorted(once.values(), key=lambda item: item.folder)
+    items = sorted(once.values(), key=lambda item: item.folder.parts)
     records = [item for item in items if isinstance(item, Record)]
     told = [(item.folder, item.problem if isinstance(item, Record) else item.reason) for item in items]
     return records, [Problem(folder, reason) for folder, reason in told if reason]
@@ -66,7 +68,7 @@ def scan(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Record], list[
 
 def _search(folder: str, depth: int, pool: ThreadPoolExecutor) -> list[Record | Problem]:
     """What `folder` is, or else what it holds; one problem stands for a folder that holds no run at all."""
-    own = _read(folder)
+    own = _understood(folder, _look(folder))
     if own:
         return [own]
     try:
@@ -75,8 +77,9 @@ def _search(folder: str, depth: int, pool: ThreadPoolExecutor) -> list[Record | 
         return [Problem(Path(folder), f"cannot be read ({error.strerror})")]
     found: list[Record | Problem] = []
     batches = [children[start : start + BATCH] for start in range(0, len(children), BATCH)]
-    for batch, items in zip(batches, pool.map(_read_all, batches), strict=True):
-        for child, item in zip(batch, items, strict=True):
+    for batch, looks in zip(batches, pool.map(_look_into, batches), strict=True):
+        for child, seen in zip(batch, looks, strict=True):
+            item = _understood(child, seen)
             below = [item] if item else _search(child, depth - 1, pool)
             found += [] if below == [Problem(Path(child), NO_RUN)] and child.endswith(f"/{SUMMARY}") else below
     holds_runs = any(isinstance(item, Record) or item.reason != NO_RUN for item in found)
@@ -88,29 +91,38 @@ def _subfolders(folder: str) -> list[str]:
         return [entry.path for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
 
 
-def _read_all(folders: Sequence[str]) -> list[Record | Problem | None]:
-    return [_read(folder) for folder in folders]
+def _look_into(folders: Sequence[str]) -> list[Look]:
+    return [_look(folder) for folder in folders]
 
 
-def _read(folder: str) -> Record | Problem | None:
-    """The run in a folder; None where there is no manifest."""
+def _look(folder: str) -> Look:
+    """All that is read of a folder, in a thread; to understand it there, too, would only make threads wait in turn."""
     try:
         with open(os.path.join(folder, MANIFEST), "rb") as file:
-            text = file.read().decode()
+            return file.read(), os.path.isfile(os.path.join(folder, RESULT))
+    except OSError as error:
+        return error
+
+
+def _understood(folder: str, seen: Look) -> Record | Problem | None:
+    """The run in a folder; None where there is no manifest."""
+    if isinstance(seen, (FileNotFoundError, NotADirectoryError)):
+        return None
+    if isinstance(seen, OSError):
+        return Problem(Path(folder), f"{MANIFEST} cannot be read ({seen.strerror})")
+    content, has_picture = seen
+    try:
+        text = content.decode()
         manifest = DECODER.decode(text)
         if "\\u" in text:
             json.dumps(manifest, ensure_ascii=False).encode()  # fails on half of a pair, which no output could take
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        return Problem(Path(folder), f"{MANIFEST} cannot be read ({error.strerror})")
     except (UnicodeEncodeError, OverflowError):
         return Problem(Path(folder), NOT_OF_RUN)
     except (ValueError, RecursionError):
         return Problem(Path(folder), f"{MANIFEST} is not complete JSON")
     if not _is_of_run(manifest):
         return Problem(Path(folder), NOT_OF_RUN)
-    return Record(Path(folder), manifest, _problem(folder, manifest))
+    return Record(Path(folder), manifest, _problem(manifest, has_picture))
 
 
 def _whole_number(digits: str) -> int:
@@ -140,11 +152,10 @@ def _is_configuration(config: dict[str, Any]) -> bool:
     return isinstance(images, list) and all(isinstance(image, str) for image in images)
 
 
-def _problem(folder: str, manifest: dict[str, Any]) -> str | None:
+def _problem(manifest: dict[str, Any], has_picture: bool) -> str | None:
     status = manifest.get("status")
     if status == "completed":
-        complete = os.path.isfile(os.path.join(folder, RESULT))
-        return None if complete else f"completed, but {RESULT} is missing"
+        return None if has_picture else f"completed, but {RESULT} is missing"
     if status == "failed":
         return f"failed: {' '.join(str(manifest.get('error') or 'no reason recorded').split())}"
     if status == "interrupted":
