@@ -55,7 +55,7 @@ def test_batches_kernels_precisions_and_a_figure_are_measured(here):
 @pytest.mark.slow
 def test_the_plain_recipe_the_peers_and_an_ablation_are_measured_too(here):
     small = ["--sizes", "48", "--rounds", "1", "--pairs", "1", "--evaluations", "8", "--cells", "3", "--calls", "2"]
-    parts = ["quality", "peers", "ablation", *small, "--precisions", "fp32", "tf32", "--out", "figures"]
+    parts = ["quality", "peers", "ablation", *small, "--precisions", "fp32", "bf16", "--out", "figures"]
     done = subprocess.run([sys.executable, CHECKOUT / "scripts/benchmark.py", *parts], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     figures = json.loads((here / "figures.json").read_text())
@@ -63,7 +63,7 @@ def test_the_plain_recipe_the_peers_and_an_ablation_are_measured_too(here):
     for row in figures["quality"]:
         assert row["plain_evaluations"] == 8
         assert row["reached"] == (row["best"] <= row["objective"]) == (row["times_faster"] is not None)
-    for middle, precision in zip(figures["quality_medians"], ("fp32", "tf32"), strict=True):
+    for middle, precision in zip(figures["quality_medians"], ("fp32", "bf16"), strict=True):
         times = sorted(row["times_faster"] or 0 for row in figures["quality"] if row["precision"] == precision)
         assert (middle["size"], middle["precision"], middle["runs"]) == (48, precision, 2)
         assert (middle["times_faster"] or 0) == times[0]
