@@ -116,7 +116,7 @@ class Composer:
         key = override.key_or_group
         if key == "figure":
             raise ConfigError(f"{text}: figures have a command of their own: nst-figure {text}")
-        choices = self.choices(key)
+        choices = self._choices(key)
         if key in ("hydra", "hydra.job.chdir"):
             raise ConfigError(f"{text}: cannot be set; runs stay in the current directory and Hydra's keys are hydra.…")
         if key == "search":
@@ -142,11 +142,11 @@ class Composer:
         else:
             check_key(key, text.partition("=")[2])
 
-    def choices(self, group: str) -> list[str]:
+    def _choices(self, group: str) -> list[str]:
         """The configurations of a group, those of its folders as `folder/name`; none of what is a key."""
         repository = self.loader.repository  # the loader itself would copy it for every question
         folders = repository.get_group_options(group, ObjectType.GROUP)
-        nested = [f"{name}/{choice}" for name in folders for choice in self.choices(f"{group}/{name}")]
+        nested = [f"{name}/{choice}" for name in folders for choice in self._choices(f"{group}/{name}")]
         return [*repository.get_group_options(group), *nested]
 
     def load(self, overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -193,8 +193,8 @@ class Composer:
         """A parsed override, and whether it is a choice of a group (or Hydra's own) and not a value."""
         if text not in self._overrides:
             override = self._read(text)
-            chooses = override.is_hydra_override() or bool(self.choices(override.key_or_group))
-            self._overrides[text] = override, chooses
+            is_group = bool(self.loader.repository.get_group_options(override.key_or_group))
+            self._overrides[text] = override, override.is_hydra_override() or is_group
         return self._overrides[text]
 
     def config(self, overrides: list[str]) -> Config:

@@ -108,7 +108,7 @@ def own_keys() -> set[str]:
 
 def figure_names(composer: Composer) -> list[str]:
     """The figures there are, the user's own included."""
-    return sorted(composer.choices("figure"))
+    return sorted(composer.loader.get_group_options("figure"))
 
 
 def load_request(composer: Composer, figure: str, overrides: Sequence[str] = ()) -> Request:
