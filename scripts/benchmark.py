@@ -22,6 +22,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import nst_lab  # noqa: F401 - before torch: it says how long the threads of a process wait, as in nst_lab's runs
+
+# isort: split
 import torch
 from measures import ablation, batches, evaluation, figure, kernels, peers, precision, processes, quality, tables
 

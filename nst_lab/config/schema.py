@@ -258,6 +258,8 @@ class Runner:
     null: every cell has its own start. `strips`: whether the first blocks of the network are evaluated strip by strip,
     which takes less memory and more time; null: where pictures are large. `graphs`: whether a GPU gets an evaluation,
     and a step of our L-BFGS, as one CUDA graph each, which takes more memory and, of small pictures, less time.
+    `winograd`: whether a CPU computes large convolutions in float32 by Winograd's algorithm, which takes half the time
+    and rounds ten times as much.
     """
 
     takeover_seconds: float = _at_least(1)
@@ -265,6 +267,7 @@ class Runner:
     continuation: int | None = _at_least(1)
     strips: bool | None = _key()
     graphs: bool = _key()
+    winograd: bool = _key()
 
 
 @dataclass

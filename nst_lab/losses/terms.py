@@ -40,18 +40,20 @@ class _OuterProduct(torch.autograd.Function):
         features: Tensor
         (features,) = context.saved_tensors
         both = (gradient + gradient.transpose(1, 2)).to(features.dtype)
-        # Transposed, for the result to be laid out as the features are: channels last.
+        # The result is laid out as the features are, which may be channels last.
+        if features.is_contiguous():
+            return _products(both, features).to(gradient.dtype), None
         return _products(features.transpose(1, 2), both).transpose(1, 2).to(gradient.dtype), None
 
 
 def _products(left: Tensor, right: Tensor) -> Tensor:
-    """(B, M, N) and (B, N, N) -> (B, M, N), the same for a picture alone and in a batch.
+    """(B, I, J) and (B, J, K) -> (B, I, K), the same for a picture alone and in a batch.
 
     CPUs would add up a batch of matrices of few rows in another order than one of them.
     """
     if not left.is_cpu or len(left) == 1:
         return left @ right
-    products = right.new_empty(left.shape)
+    products = left.new_empty(*left.shape[:2], right.shape[2])
     for one, other, product in zip(left, right, products, strict=True):
         torch.mm(one, other, out=product)
     return products

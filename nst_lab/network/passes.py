@@ -2,8 +2,8 @@
 
 The filters are frozen, so the gradient of a convolution needs no input: it is a convolution with the filters turned and
 transposed. A ReLU needs one byte a value, average pooling nothing. Left to autograd, every activation would live until
-the backward pass. What a block keeps goes when the gradient has passed it. Inside, tensors are channels-last, which the
-convolutions of CPUs and GPUs take as they are.
+the backward pass. What a block keeps goes when the gradient has passed it. Inside, tensors are in the memory format
+that the network's convolutions take as they are.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lab.network.architecture import Layer
+from nst_lab.network.convolutions import convolution
 
 if TYPE_CHECKING:
     from nst_lab.network.vgg import VGG19
 
 aten = torch.ops.aten
+PIECE_VALUES = 2**18  # of a gradient that is brought together with a mask
 UNPAD = {"replicate": aten.replication_pad2d_backward, "reflect": aten.reflection_pad2d_backward}
 
 
@@ -37,12 +39,12 @@ class Block(torch.autograd.Function):
         context.format = torch.contiguous_format if x.is_contiguous() else torch.channels_last
         context.given = given_out(layers, network.taps)
         context.shapes, kept, out = [], [], []  # of each layer; kept: what the backward pass of a ReLU or pooling needs
-        x = x.to(network.compute_type).contiguous(memory_format=torch.channels_last)
+        x = x.to(network.compute_type).contiguous(memory_format=network.memory_format)
         for layer in layers:
             context.shapes.append(x.shape)
             needed: Tensor | None = None
             if layer.kind == "conv":
-                x = _convolve(x, *network.filters(layer.name))
+                x = _convolve(x, *network.filters(layer.name), winograd=network.winograd)
             elif layer.kind == "relu":
                 # In place, but for a tapped pre-activation, which it would overwrite.
                 x = F.relu(x, inplace=layer.name.replace("relu", "conv") not in network.taps)
@@ -63,39 +65,42 @@ class Block(torch.autograd.Function):
         steps = list(zip(context.layers, context.saved_tensors, context.shapes, strict=True))
         for layer, needed, shape in reversed(steps):
             if layer.name in context.given:
-                x = _joined(x, left.pop())
+                x = _joined(x, left.pop(), network.memory_format)
             if x is None:
                 continue
             if layer.kind == "conv":
-                x = _convolve_back(x, *network.turned_filters(layer.name))
+                x = _convolve_back(x, *network.turned_filters(layer.name), winograd=network.winograd)
             elif layer.kind == "relu":
-                x = x.mul_(needed.view(torch.int8))  # twenty times faster on CPUs than filling by a mask
+                _switch_off(x, needed)
             else:
-                x = _pool_back(x, needed, shape)
+                x = _pool_back(x, needed, shape, network.memory_format)
         return (None if x is None else x.to(context.type, memory_format=context.format)), None, None
 
 
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: str) -> Tensor:
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: str, *, winograd: bool) -> Tensor:
     if padding == "zeros":
-        return _convolution(x, weight, bias, margin=1)
-    return _convolution(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias, margin=0)
+        return convolution(x, weight, bias, 1, winograd=winograd)
+    return convolution(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias, 0, winograd=winograd)
 
 
-def _convolve_back(gradient: Tensor, turned: Tensor, padding: str) -> Tensor:
+def _convolve_back(gradient: Tensor, turned: Tensor, padding: str, *, winograd: bool) -> Tensor:
     if padding == "zeros":
-        return _convolution(gradient, turned, None, margin=1)
-    padded = _convolution(gradient, turned, None, margin=2)
+        return convolution(gradient, turned, None, 1, winograd=winograd)
+    padded = convolution(gradient, turned, None, 2, winograd=winograd)
     unpadded: Tensor = UNPAD[padding](padded, padded[..., 1:-1, 1:-1], (1, 1, 1, 1))
     return unpadded
 
 
-def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, margin: int) -> Tensor:
-    """On CPUs always by oneDNN: PyTorch takes it for large inputs only, and a batch would differ from its pictures."""
-    if x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
-        once = (1, 1)
-        convolved: Tensor = aten.mkldnn_convolution(x, weight, bias, (margin, margin), once, once, 1)
-        return convolved
-    return F.conv2d(x, weight, bias, padding=margin)
+def _switch_off(gradient: Tensor, on: Tensor) -> None:
+    """Zero where a ReLU was off, by a product: several times faster on CPUs than filling by a mask.
+
+    There in pieces, whose masks stay in the cache once they are brought to the gradient's type: four times faster.
+    """
+    dimension = 1 if gradient.is_contiguous() else 2  # the outermost in memory
+    pieces = -(-gradient.numel() // PIECE_VALUES) if gradient.is_cpu else 1
+    parts = zip(gradient.chunk(pieces, dimension), on.view(torch.int8).chunk(pieces, dimension), strict=True)
+    for part, mask in parts:
+        part.mul_(mask)
 
 
 def _pool(x: Tensor, pooling: str) -> tuple[Tensor, Tensor | None]:
@@ -105,10 +110,10 @@ def _pool(x: Tensor, pooling: str) -> tuple[Tensor, Tensor | None]:
     return F.max_pool2d(x, 2, return_indices=True)
 
 
-def _pool_back(gradient: Tensor, places: Tensor | None, shape: torch.Size) -> Tensor:
+def _pool_back(gradient: Tensor, places: Tensor | None, shape: torch.Size, format: torch.memory_format) -> Tensor:
     height, width = shape[-2:]
     if places is not None:
-        like = gradient.new_empty(shape).contiguous(memory_format=torch.channels_last)  # only its shape is read
+        like = gradient.new_empty(shape).contiguous(memory_format=format)  # only its shape is read
         back: Tensor = aten.max_pool2d_with_indices_backward(
             gradient, like, (2, 2), (2, 2), (0, 0), (1, 1), False, places
         )
@@ -117,8 +122,8 @@ def _pool_back(gradient: Tensor, places: Tensor | None, shape: torch.Size) -> Te
     return F.pad(spread, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else spread
 
 
-def _joined(gradient: Tensor | None, given: Tensor | None) -> Tensor | None:
+def _joined(gradient: Tensor | None, given: Tensor | None, format: torch.memory_format) -> Tensor | None:
     """The gradient of the layers above and that of what was given out, in memory of its own."""
     if given is None:
         return gradient
-    return given.clone(memory_format=torch.channels_last) if gradient is None else gradient.add_(given)
+    return given.clone(memory_format=format) if gradient is None else gradient.add_(given)

@@ -120,6 +120,12 @@ class StripedBlock:
         self.lengths = [len(each) for each in added]
         return [*(rows[name] for name in self.whole), *(value for each in added for value in each)]
 
+    def room(self, part: Tensor, name: str, x: Tensor) -> Tensor:
+        """Memory for a whole activation of x of which there is a part."""
+        batch, channels, _, width = part.shape
+        shape = (batch, channels, x.shape[-2] // _step(self.named[name]), width)
+        return torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=self.network.memory_format)
+
 
 class _InStrips(torch.autograd.Function):
     @staticmethod
@@ -131,7 +137,7 @@ class _InStrips(torch.autograd.Function):
         for strip in block.strips(x):
             values = block.evaluate(x[..., strip.low : strip.high, :], strip, height)
             parts, added = values[: len(block.whole)], values[len(block.whole) :]
-            given = given or [_room(part, block.named[name], x) for name, part in zip(block.whole, parts, strict=True)]
+            given = given or [block.room(part, name, x) for name, part in zip(block.whole, parts, strict=True)]
             for name, place, part in zip(block.whole, given, parts, strict=True):
                 place[..., strip.own(block.named[name]), :] = part
             sums = [a + b for a, b in zip(sums, added, strict=True)] if sums else added
@@ -154,11 +160,3 @@ class _InStrips(torch.autograd.Function):
                 [part] = torch.autograd.grad([value for value, _ in pairs], seen, [each for _, each in pairs])
                 back[..., strip.low : strip.high, :] += part
         return back, None
-
-
-def _room(part: Tensor, layer: Layer, x: Tensor) -> Tensor:
-    """Memory for a whole activation of which there is a part."""
-    batch, channels, _, width = part.shape
-    height = x.shape[-2] // _step(layer)
-    shape = (batch, channels, height, width)
-    return torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nst_lab.config.schema import Model
 from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
+from nst_lab.network.convolutions import has_winograd
 from nst_lab.network.passes import Block, given_out
 from nst_lab.network.strips import STRIPED, StripedBlock, Sum
 from nst_lab.network.weights import Kernel, Weights
@@ -25,6 +26,7 @@ class VGG19(nn.Module):
         padding: `zeros`, `replicate` or `reflect`; `padding_first` for `conv1_1` alone.
         mean, std: per RGB channel in [0, 1]; the network sees (image - mean) / std, and zeros are padded there.
         bfloat16: compute the convolutions in bfloat16; taps come back in float32.
+        winograd: compute those in float32 on a CPU by Winograd's algorithm, where there is one (`convolutions.py`).
     """
 
     mean: Tensor
@@ -40,13 +42,14 @@ class VGG19(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         bfloat16: bool = False,
+        winograd: bool = False,
     ):
         super().__init__()
         self.taps = frozenset(taps)
         self.layers = layers_up_to(taps)
         self.pooling = pooling
         self.padding, self.padding_first = padding, padding_first
-        self.in_bfloat16 = bfloat16
+        self.in_bfloat16, self.may_winograd = bfloat16, winograd
         self.prepared: dict[str, Tensor] = {}
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         for layer in self.layers:
@@ -54,13 +57,23 @@ class VGG19(nn.Module):
                 weight, bias = kernels[layer.name]
                 if layer.name == "conv1_1":
                     weight = weight / torch.tensor(std).view(1, 3, 1, 1)
-                self.register_buffer(f"{layer.name}_weight", weight.contiguous(memory_format=torch.channels_last))
+                self.register_buffer(f"{layer.name}_weight", weight.contiguous(memory_format=self.memory_format))
                 self.register_buffer(f"{layer.name}_bias", bias)
 
     @property
     def compute_type(self) -> torch.dtype:
         """What the convolutions are computed in."""
         return torch.bfloat16 if self.in_bfloat16 else self.mean.dtype
+
+    @property
+    def winograd(self) -> bool:
+        """Whether its large convolutions are by Winograd's algorithm, where the network is now."""
+        return self.may_winograd and self.mean.is_cpu and self.compute_type == torch.float32 and has_winograd()
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Of weights and activations: what the convolutions take as they are."""
+        return torch.contiguous_format if self.winograd else torch.channels_last
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Activations by tap name, (B, C, H, W) each, of an RGB `image` (B, 3, H, W) in [0, 1]."""
@@ -108,7 +121,7 @@ class VGG19(nn.Module):
         """A weight as it is computed with, made once for every device and type that the network is moved to."""
         found = self.prepared.get(key)
         if found is None or (found.device, found.dtype) != (weight.device, self.compute_type):
-            found = make().to(self.compute_type, memory_format=torch.channels_last)
+            found = make().to(self.compute_type).contiguous(memory_format=self.memory_format)
             self.prepared[key] = found
         return found
 
@@ -124,7 +137,9 @@ def _of_all(one: Sum, features: Tensor) -> tuple[Tensor, ...]:
     return one.of(features, slice(0, height), height)
 
 
-def build_network(model: Model, weights: Weights, taps: Sequence[str], precision: str = "fp32") -> VGG19:
+def build_network(
+    model: Model, weights: Weights, taps: Sequence[str], precision: str = "fp32", *, winograd: bool = False
+) -> VGG19:
     """The frozen network that a filled configuration describes, with `weights` from `weights.prepare_weights`."""
     return VGG19(
         weights.kernels,
@@ -135,4 +150,5 @@ def build_network(model: Model, weights: Weights, taps: Sequence[str], precision
         mean=model.mean,
         std=model.std,
         bfloat16=precision == "bf16",
+        winograd=winograd,
     )

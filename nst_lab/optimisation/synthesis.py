@@ -329,7 +329,7 @@ def own_network(config: Config) -> VGG19:
     """The network of a configuration, shared with nobody."""
     model = config.model
     weights = prepare_weights(model.weights, model.seed, model.normalized, model.means)
-    return build_network(model, weights, needed_taps(config), config.precision)
+    return build_network(model, weights, needed_taps(config), config.precision, winograd=config.runner.winograd)
 
 
 def resolve_device(name: str) -> torch.device:

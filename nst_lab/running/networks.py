@@ -22,16 +22,18 @@ def shared_network(config: Config, hashes: dict[str, Any]) -> tuple[VGG19, Memor
     file that is replaced is read again.
     """
     files, model = (hashes["weights"], hashes.get("means")), json.dumps(asdict(config.model))
-    return _network(files, model, tuple(needed_taps(config)), config.precision, config.device)
+    computing = config.precision, config.runner.winograd, config.device
+    return _network(files, model, tuple(needed_taps(config)), *computing)
 
 
 @lru_cache(maxsize=4)
 def _network(
-    files: tuple[str | None, ...], settings: str, taps: Sequence[str], precision: str, _device: str
+    files: tuple[str | None, ...], settings: str, taps: Sequence[str], precision: str, winograd: bool, _device: str
 ) -> tuple[VGG19, Memory, int]:
     model = Model(**json.loads(settings))
     weights = _weights(files, model.weights, model.seed, model.normalized, model.means)
-    return build_network(model, weights, taps, precision), Memory(TARGET_BYTES), weights.unscaled_filters
+    network = build_network(model, weights, taps, precision, winograd=winograd)
+    return network, Memory(TARGET_BYTES), weights.unscaled_filters
 
 
 @lru_cache(maxsize=2)

@@ -56,6 +56,6 @@ def _key(config: Config) -> str | None:
         return None
     if in_strips(config, size):
         return None
-    computing = config.device, config.precision, config.threads, config.runner.batch
+    computing = config.device, config.precision, config.threads, config.runner.batch, config.runner.winograd
     scales = [asdict(scale) for scale in config.scales or []]
     return json.dumps([size, asdict(config.model), sorted(needed_taps(config)), scales, computing])
