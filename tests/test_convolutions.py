@@ -14,7 +14,7 @@ from torch import Tensor
 
 import nst_lab
 from nst_lab.network import vgg
-from nst_lab.network.convolutions import WINOGRAD_POSITIONS, convolution, has_winograd
+from nst_lab.network.convolutions import WINOGRAD_POSITIONS, WORKSPACE_BYTES, convolution, has_winograd, workspace_bytes
 from nst_lab.network.weights import load_weights
 from nst_lab.optimisation.numerics import numerics
 
@@ -41,7 +41,7 @@ def network(**options: object) -> vgg.VGG19:
 def test_winograds_algorithm_gives_sums_of_products(channels, filters, height, width, margin, biased):
     x, weight = random(1, channels, height, width), random(filters, channels, 3, 3, seed=1)
     bias = random(filters, seed=2) if biased else None
-    found = convolution(x, weight, bias, margin, winograd=True)
+    found = convolution(x, weight, bias, margin, workspace=WORKSPACE_BYTES)
     exact = F.conv2d(x.double(), weight.double(), None if bias is None else bias.double(), padding=margin)
     assert found.shape == exact.shape
     assert found.dtype == torch.float32
@@ -53,18 +53,28 @@ def test_small_results_are_sums_of_products_to_the_bit():
     weight, side = random(8, 8, 3, 3, seed=1), int(WINOGRAD_POSITIONS**0.5)
     small, large = random(1, 8, side, side), random(1, 8, side + 1, side + 1)
     for x, same in ((small, True), (large, False)):
-        by_winograd, direct = (convolution(x, weight, None, 1, winograd=each) for each in (True, False))
+        by_winograd, direct = (convolution(x, weight, None, 1, workspace=each) for each in (WORKSPACE_BYTES, 0))
         assert torch.equal(by_winograd, direct) is same
 
 
 @needs_winograd
 def test_a_picture_alone_is_the_same_to_the_bit_as_in_a_batch_and_with_any_number_of_threads():
     x, weight, bias = random(3, 24, 37, 41), random(40, 24, 3, 3, seed=1), random(40, seed=2)
-    together = convolution(x, weight, bias, 1, winograd=True)
+    together = convolution(x, weight, bias, 1, workspace=WORKSPACE_BYTES)
     for threads in (1, 2, 3):
         with numerics(threads, tf32=False):
             for one, same in zip(x.split(1), together.split(1), strict=True):
-                assert torch.equal(convolution(one, weight, bias, 1, winograd=True), same)
+                assert torch.equal(convolution(one, weight, bias, 1, workspace=WORKSPACE_BYTES), same)
+
+
+@needs_winograd
+@pytest.mark.parametrize("margin", [0, 1, 2])
+def test_strip_by_strip_it_is_the_same_to_the_bit(margin):
+    x, weight, bias = random(1, 9, 47, 50), random(11, 9, 3, 3, seed=1), random(11, seed=2)
+    whole = convolution(x, weight, bias, margin, workspace=WORKSPACE_BYTES)
+    for rows in (1, 6, 13, 24):
+        workspace = workspace_bytes(20, rows, whole.shape[-1])
+        assert torch.equal(convolution(x, weight, bias, margin, workspace=workspace), whole)
 
 
 @needs_winograd

@@ -38,13 +38,14 @@ class Block(torch.autograd.Function):
         context.network, context.layers, context.type = network, layers, x.dtype
         context.format = torch.contiguous_format if x.is_contiguous() else torch.channels_last
         context.given = given_out(layers, network.taps)
+        context.workspace = network.workspace(layers[0], x)
         context.shapes, kept, out = [], [], []  # of each layer; kept: what the backward pass of a ReLU or pooling needs
         x = x.to(network.compute_type).contiguous(memory_format=network.memory_format)
         for layer in layers:
             context.shapes.append(x.shape)
             needed: Tensor | None = None
             if layer.kind == "conv":
-                x = _convolve(x, *network.filters(layer.name), winograd=network.winograd)
+                x = _convolve(x, *network.filters(layer.name), context.workspace)
             elif layer.kind == "relu":
                 # In place, but for a tapped pre-activation, which it would overwrite.
                 x = F.relu(x, inplace=layer.name.replace("relu", "conv") not in network.taps)
@@ -69,7 +70,8 @@ class Block(torch.autograd.Function):
             if x is None:
                 continue
             if layer.kind == "conv":
-                x = _convolve_back(x, *network.turned_filters(layer.name), winograd=network.winograd)
+                turned, padding = network.turned_filters(layer.name)
+                x = _convolve_back(x, turned, padding, context.workspace)
             elif layer.kind == "relu":
                 _switch_off(x, needed)
             else:
@@ -77,16 +79,16 @@ class Block(torch.autograd.Function):
         return (None if x is None else x.to(context.type, memory_format=context.format)), None, None
 
 
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: str, *, winograd: bool) -> Tensor:
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: str, workspace: int) -> Tensor:
     if padding == "zeros":
-        return convolution(x, weight, bias, 1, winograd=winograd)
-    return convolution(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias, 0, winograd=winograd)
+        return convolution(x, weight, bias, 1, workspace=workspace)
+    return convolution(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias, 0, workspace=workspace)
 
 
-def _convolve_back(gradient: Tensor, turned: Tensor, padding: str, *, winograd: bool) -> Tensor:
+def _convolve_back(gradient: Tensor, turned: Tensor, padding: str, workspace: int) -> Tensor:
     if padding == "zeros":
-        return convolution(gradient, turned, None, 1, winograd=winograd)
-    padded = convolution(gradient, turned, None, 2, winograd=winograd)
+        return convolution(gradient, turned, None, 1, workspace=workspace)
+    padded = convolution(gradient, turned, None, 2, workspace=workspace)
     unpadded: Tensor = UNPAD[padding](padded, padded[..., 1:-1, 1:-1], (1, 1, 1, 1))
     return unpadded
 

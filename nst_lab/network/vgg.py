@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from itertools import groupby
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from nst_lab.config.schema import Model
 from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
-from nst_lab.network.convolutions import has_winograd
+from nst_lab.network.convolutions import has_winograd, most_workspace
 from nst_lab.network.passes import Block, given_out
 from nst_lab.network.strips import STRIPED, StripedBlock, Sum
 from nst_lab.network.weights import Kernel, Weights
@@ -74,6 +75,10 @@ class VGG19(nn.Module):
     def memory_format(self) -> torch.memory_format:
         """Of weights and activations: what the convolutions take as they are."""
         return torch.contiguous_format if self.winograd else torch.channels_last
+
+    def workspace(self, layer: Layer, x: Tensor) -> int:
+        """Bytes for Winograd's algorithm where x (B, C, H, W) is what a convolution is made of; 0: it is not used."""
+        return most_workspace(prod(x.shape[-2:]) * layer.stride**2) if self.winograd else 0
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Activations by tap name, (B, C, H, W) each, of an RGB `image` (B, 3, H, W) in [0, 1]."""

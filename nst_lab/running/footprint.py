@@ -14,6 +14,7 @@ from nst_lab.config.statistics import STATISTICS
 from nst_lab.errors import ConfigError, ImageError
 from nst_lab.losses.objective import content_taps, layers_of_styles, needed_taps
 from nst_lab.network.architecture import LAYERS, Layer, layers_up_to
+from nst_lab.network.convolutions import has_winograd, most_workspace, workspace_bytes
 from nst_lab.network.strips import STRIP_VALUES, STRIPED
 from nst_lab.optimisation.scales import in_strips
 from nst_lab.optimisation.synthesis import resolve_device
@@ -45,7 +46,10 @@ def memory_bytes(config: Config, height: int, width: int, batch: int = 1) -> int
         pictures += config.optimizer.history * (5 if config.optimizer.bounds == "project" else 2)
     each = _activation_bytes(config, layers, height, width) + FLOAT_BYTES * pictures * 3 * height * width
     on_cuda = resolve_device(config.device).type == "cuda"
-    process = 0 if on_cuda else PROCESS_BYTES + _kept_bytes(config, layers, height, width, batch)
+    process = 0
+    if not on_cuda:
+        process = PROCESS_BYTES + _kept_bytes(config, layers, height, width, batch)
+        process += _workspace_bytes(config, layers, height, width)
     return round(process + FLOAT_BYTES * filters + batch * each)
 
 
@@ -56,6 +60,19 @@ def _kept_bytes(config: Config, layers: Sequence[Layer], height: int, width: int
     widest = max((_values(layer, height, width) for layer in layers), default=0)
     value_bytes = 2 if config.precision == "bf16" else FLOAT_BYTES
     return max(LEAST_KEPT, KEPT_LAYERS * value_bytes * widest * batch)
+
+
+def _workspace_bytes(config: Config, layers: Sequence[Layer], height: int, width: int) -> int:
+    """Of the convolutions by Winograd's algorithm."""
+    if not (config.runner.winograd and config.precision != "bf16" and has_winograd()):
+        return 0
+    needed, before = 0, 3
+    for layer in layers:
+        if layer.kind == "conv":
+            places = height // layer.stride, width // layer.stride
+            needed = max(needed, workspace_bytes(before + layer.channels, *places))
+            before = layer.channels
+    return min(needed, most_workspace(height * width))
 
 
 def _values(layer: Layer, height: int, width: int) -> int:
