@@ -143,7 +143,7 @@ def _of_all(one: Sum, features: Tensor) -> tuple[Tensor, ...]:
 
 
 def build_network(
-    model: Model, weights: Weights, taps: Sequence[str], precision: str = "fp32", *, winograd: bool = False
+    model: Model, weights: Weights, taps: Sequence[str], precision: str = "fp32", *, winograd: bool = True
 ) -> VGG19:
     """The frozen network that a filled configuration describes, with `weights` from `weights.prepare_weights`."""
     return VGG19(

@@ -17,6 +17,7 @@ from nst_lab.losses.objective import Objective, Place, digest
 
 PROBES, STYLE_PROBES = 8, 2  # backward passes, after one forward; of the style only the mean is wanted
 NEIGHBOURHOOD = 9  # pixels, whose mean says more of each than so few probes do
+ROUNDING = 1e-8  # of the greatest curvature: less is what convolutions leave where the content does not count
 LEAST_FLOOR = 0.05  # of the mean curvature; no pixel is left to the noise of the probes
 
 T = TypeVar("T", bound=Hashable)
@@ -48,7 +49,7 @@ def content_preconditioner(objective: Objective, content: Tensor, *, grey: bool 
     pictures = tuple(map(digest, [content, *guides]))
     key = "curvatures", objective.form, grey, tuple(shares.items()), tuple(style_shares.items()), pictures
     diagonal, style = objective.memory.recall(key, measure)
-    mean = diagonal.sum() / (diagonal > 0).sum()
+    mean = diagonal.sum() / (diagonal > ROUNDING * diagonal.max()).sum()
     floor = (sum(styles.values()) * style / (sum(contents.values()) * mean)).clamp_min(LEAST_FLOOR)
     return torch.where(mean > 0, 1 / (diagonal / mean + floor), 1.0)
 

@@ -75,12 +75,11 @@ def _search(options: argparse.Namespace) -> int:
 
 def _print_estimate(plan: "Plan") -> None:
     """What the trials will cost at most, at a speed measured here and now; those of a discrete space may coincide."""
-    from nst_lab.optimisation.synthesis import resolve_device
     from nst_lab.running.footprint import memory_bytes
     from nst_lab.running.inputs import sizes_from_headers
     from nst_lab.sweeps.estimate import measured_speed, seconds
 
-    speed = measured_speed(resolve_device(plan.probes[0].device))
+    speed = measured_speed(plan.probes[0])
     each = max(seconds(config, speed) for config in plan.probes)
     memory = max(memory_bytes(config, *sizes_from_headers(config)[0]) for config in plan.probes)
     for key, dimension in plan.space.items():

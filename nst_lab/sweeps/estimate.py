@@ -19,7 +19,8 @@ from nst_lab.running.inputs import sizes_from_headers
 from nst_lab.sweeps.batching import batch_sizes
 from nst_lab.sweeps.sweep import Planned, count_states, label, print_table, swept_keys
 
-PROBE_TAP, PROBE_SIZE = "relu4_1", 128  # large enough for the convolutions to dominate, small enough to take a moment
+PROBE_TAP = "relu4_1"
+PROBE_SIZES = 32, 256  # the speed of convolutions depends on the size; more than that takes longer than a moment
 
 
 def convolution_flops(taps: Sequence[str], height: int, width: int) -> float:
@@ -32,21 +33,24 @@ def convolution_flops(taps: Sequence[str], height: int, width: int) -> float:
     return 2 * total
 
 
-def measured_speed(device: torch.device) -> float:
-    """Floating-point operations per second of a small VGG-19 on this machine, now."""
-    kernels = load_weights("random").kernels
+def measured_speed(config: Config) -> float:
+    """Floating-point operations per second of a small VGG-19 on this machine, now, computed as a run's is."""
+    device = resolve_device(config.device)
     network = VGG19(
-        kernels, [PROBE_TAP], pooling="avg", padding="zeros", padding_first="zeros",
+        load_weights("random").kernels, [PROBE_TAP], pooling="avg", padding="zeros", padding_first="zeros",
         mean=IMAGENET_INPUT.mean, std=IMAGENET_INPUT.std,
+        bfloat16=config.precision == "bf16", winograd=config.runner.winograd,
     ).to(device)  # fmt: skip
-    picture = torch.rand(1, 3, PROBE_SIZE, PROBE_SIZE, device=device, requires_grad=True)
-    seconds = []
-    for _ in range(3):
+    least, most = PROBE_SIZES
+    side = max(least, min(most, *sizes_from_headers(config)[0]))
+    picture = torch.rand(1, 3, side, side, device=device, requires_grad=True)
+    seconds: list[float] = []
+    while len(seconds) < 3 and sum(seconds) < 2:
         started = time.perf_counter()
         [gradient] = torch.autograd.grad(network(picture)[PROBE_TAP].sum(), picture)
         gradient.sum().item()  # waits for the device
         seconds.append(time.perf_counter() - started)
-    return convolution_flops([PROBE_TAP], PROBE_SIZE, PROBE_SIZE) / min(seconds)
+    return convolution_flops([PROBE_TAP], side, side) / min(seconds)
 
 
 def seconds(config: Config, speed: float) -> float:
@@ -74,7 +78,7 @@ def print_estimate(planned: Sequence[Planned]) -> None:
     The memory of a cell is that of all that are at work at once with it.
     """
     keys = swept_keys([item.cell for item in planned])
-    speed = measured_speed(resolve_device(planned[0].cell.config.device))
+    speed = measured_speed(planned[0].cell.config)
     table = Table("run", "state", "size", "evaluations", "time", "memory", box=None, pad_edge=False)
     totals = {"evaluations": 0, "seconds": 0.0, "disk": 0}
     for item, batch in zip(planned, batch_sizes([item.cell.config for item in planned]), strict=True):
