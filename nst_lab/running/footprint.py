@@ -66,13 +66,13 @@ def _workspace_bytes(config: Config, layers: Sequence[Layer], height: int, width
     """Of the convolutions by Winograd's algorithm."""
     if not (config.runner.winograd and config.precision != "bf16" and has_winograd()):
         return 0
-    needed, before = 0, 3
-    for layer in layers:
-        if layer.kind == "conv":
-            places = height // layer.stride, width // layer.stride
-            needed = max(needed, workspace_bytes(before + layer.channels, *places))
-            before = layer.channels
-    return min(needed, most_workspace(height * width))
+    convolutions = [layer for layer in layers if layer.kind == "conv"]
+    inputs = [3, *(layer.channels for layer in convolutions[:-1])]
+    each = (
+        workspace_bytes(before + layer.channels, height // layer.stride, width // layer.stride)
+        for before, layer in zip(inputs, convolutions, strict=False)
+    )
+    return min(max(each, default=0), most_workspace(height * width))
 
 
 def _values(layer: Layer, height: int, width: int) -> int:
