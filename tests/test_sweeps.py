@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from itertools import islice
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -16,13 +16,10 @@ from conftest import CHECKOUT, TINY, UNBOUNDED
 
 import nst_lab
 from nst_lab.app import command
-from nst_lab.config.composition import Cell, Composer
 from nst_lab.memory import Memory
-from nst_lab.optimisation.synthesis import Synthesis
 from nst_lab.running import inputs, networks, runs
 from nst_lab.running.claims import Claim, HeldError, Watch
-from nst_lab.running.runner import make, run
-from nst_lab.sweeps.sweep import expand
+from nst_lab.running.runner import Run, make, run
 
 
 def folders(name: str) -> list[Path]:
@@ -322,18 +319,23 @@ def test_manifests_are_json_whatever_is_in_them(here):
 def test_after_the_first_a_cell_of_an_ablation_costs_little_more_than_its_evaluations(here):
     small = ["size=128", "threads=1"]
     run(nst_lab.compose([*small, "optimizer.evaluations=2"]))
+    evaluations = []
 
-    def cost_over_evaluations(cell: Cell) -> float:
-        synthesis = Synthesis(inputs.load_inputs(cell.config), cell.config)
-        steps = iter(synthesis)
-        for _ in range(cell.config.optimizer.history):  # until every later one costs the same
-            next(steps)
-        started = time.process_time()
-        alone = sum(1 for _ in islice(steps, 40))
-        evaluation = (time.process_time() - started) / alone
-        started = time.process_time()
-        done = run(cell.config)
-        return (time.process_time() - started) / evaluation / done.manifest["evaluations"]
+    def drive_timed(coroutine) -> Run:
+        """`drive`, with the time of every step in this thread, where all of an evaluation is with one thread."""
+        try:
+            synthesis = next(coroutine)
+            while True:
+                started = time.thread_time()
+                step = synthesis.step()
+                evaluations.append(time.thread_time() - started)
+                synthesis = coroutine.send(step)
+        except StopIteration as end:
+            return end.value
 
-    cells = expand(Composer(), [*small, "loss.content_weight=3e6,1e7"], multirun=True)
-    assert any(cost_over_evaluations(cell) < 1.05 for cell in cells)  # the machine's noise mostly adds
+    started = time.process_time()  # the threads that write included
+    made = drive_timed(make(nst_lab.compose([*small, "loss.content_weight=3e6"])))
+    total = time.process_time() - started
+    assert len(evaluations) == made.manifest["evaluations"]
+    first, *others = evaluations  # the first step prepares the optimisation too
+    assert total / (median(others) + sum(others)) < 1.05, (total, first, sum(others))
