@@ -18,7 +18,7 @@ WINOGRAD_POSITIONS = 512
 TILE, SEEN = 6, 8  # of Winograd's algorithm: positions of a side of a tile of the result, and of what it is made of
 # What tiles may be transformed to at once. Of 512x512 positions of 64 channels they take 230 MiB, and in strips a sixth
 # more time; of larger pictures they would take more than anything else.
-WORKSPACE_BYTES, LARGE_WORKSPACE_BYTES = 256 * 2**20, 96 * 2**20
+WORKSPACE_BYTES, LARGE_WORKSPACE_BYTES = 256 * 2**20, 48 * 2**20
 LARGE = 2**18  # pixels of a picture, above which that is less
 
 
